@@ -1,0 +1,16 @@
+//! The engine of headrace: object store -> Arrow memory, and nothing of Python.
+//!
+//! Rooms, in the order bytes pass through them (no room calls back up):
+//! [`store`] opens locations; [`fetch`] brings ranges of them; [`iceberg`] turns manifests into a list of files;
+//! [`parquet`] turns pages into columns; [`frame`] holds columns and filters them; [`load`] is the one that calls
+//! fetch, parquet and frame in turn. [`http`] serves the catalogs of the control plane.
+
+pub mod error;
+pub mod fetch;
+pub mod frame;
+pub mod http;
+pub mod iceberg;
+pub mod load;
+pub mod parquet;
+pub mod runtime;
+pub mod store;

@@ -1,0 +1,1 @@
+//! Placeholder of the skeleton commit; replaced within the session.
