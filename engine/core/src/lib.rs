@@ -5,12 +5,15 @@
 //! [`parquet`] turns pages into columns; [`frame`] holds columns and filters them; [`load`] is the one that calls
 //! fetch, parquet and frame in turn. [`http`] serves the catalogs of the control plane.
 
+#[allow(unsafe_code)]
+pub mod arena;
 pub mod error;
 pub mod fetch;
 pub mod frame;
 pub mod http;
 pub mod iceberg;
 pub mod load;
+pub mod metrics;
 pub mod parquet;
 pub mod runtime;
 pub mod store;

@@ -1,1 +1,25 @@
-//! x
+//! `headrace._engine`: the thin binding. One gate (GIL, Ctrl-C, errors), capsules, frozen classes; no logic of its own.
+
+use pyo3::prelude::*;
+
+mod capsule;
+mod column;
+mod errors;
+mod files;
+mod frame;
+mod gate;
+mod load;
+mod store;
+
+#[pymodule]
+fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<store::Store>()?;
+    module.add_class::<files::FileList>()?;
+    module.add_class::<frame::Frame>()?;
+    module.add_class::<column::Column>()?;
+    module.add_function(wrap_pyfunction!(load::load, module)?)?;
+    module.add_function(wrap_pyfunction!(load::read_parquet, module)?)?;
+    module.add_function(wrap_pyfunction!(load::parquet_schema, module)?)?;
+    Ok(())
+}

@@ -16,9 +16,12 @@
 //! The schema's metadata holds `partition-specs`: the JSON list of the table's specs. `[start, start + length)` is
 //! Iceberg's own way to split a file (spec: `split_offsets`), so a part means the same rows to everyone.
 
+use std::io::Cursor;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, StructArray};
+use arrow_ipc::reader::StreamReader;
+use arrow_ipc::writer::StreamWriter;
 
 use crate::error::{Error, Kind, Result};
 
@@ -95,6 +98,25 @@ impl FileList {
         let positions: ArrayRef = Arc::new(arrow_array::UInt32Array::from(positions.to_vec()));
         let batch = arrow_select::take::take_record_batch(&self.batch, &positions);
         batch.map(|batch| FileList { batch }).map_err(|e| Error::new(Kind::InvalidArgument, e.to_string()))
+    }
+
+    /// The list as one Arrow IPC stream: what a pickle holds.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let wrong = |e: arrow_schema::ArrowError| Error::new(Kind::Internal, format!("file list: {e}"));
+        let mut writer = StreamWriter::try_new(Vec::new(), self.batch.schema_ref()).map_err(wrong)?;
+        writer.write(&self.batch).map_err(wrong)?;
+        writer.into_inner().map_err(wrong)
+    }
+
+    /// Reads what [`FileList::to_bytes`] wrote.
+    pub fn from_bytes(data: &[u8]) -> Result<FileList> {
+        let wrong = |e: arrow_schema::ArrowError| Error::new(Kind::InvalidData, format!("not a file list: {e}"));
+        let mut reader = StreamReader::try_new(Cursor::new(data), None).map_err(wrong)?;
+        let schema = reader.schema();
+        match reader.next() {
+            Some(batch) => FileList::new(batch.map_err(wrong)?),
+            None => FileList::new(RecordBatch::new_empty(schema)),
+        }
     }
 
     fn typed<T: Array + 'static>(&self, name: &str) -> Result<&T> {

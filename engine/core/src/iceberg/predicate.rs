@@ -92,17 +92,23 @@ impl Predicate {
         parse(&value)
     }
 
+    /// Every leaf, in order of appearance.
+    pub fn leaves(&self) -> Vec<&Leaf> {
+        match self {
+            Predicate::And(parts) | Predicate::Or(parts) => parts.iter().flat_map(Predicate::leaves).collect(),
+            Predicate::Leaf(leaf) => vec![leaf],
+            Predicate::True | Predicate::False => Vec::new(),
+        }
+    }
+
     /// Field ids that the filter tests, each once, in order of appearance.
     pub fn fields(&self) -> Vec<i32> {
-        fn walk(node: &Predicate, found: &mut Vec<i32>) {
-            match node {
-                Predicate::And(parts) | Predicate::Or(parts) => parts.iter().for_each(|part| walk(part, found)),
-                Predicate::Leaf(leaf) if !found.contains(&leaf.field) => found.push(leaf.field),
-                _ => {}
+        let mut found = Vec::new();
+        for leaf in self.leaves() {
+            if !found.contains(&leaf.field) {
+                found.push(leaf.field);
             }
         }
-        let mut found = Vec::new();
-        walk(self, &mut found);
         found
     }
 }

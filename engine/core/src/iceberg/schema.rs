@@ -96,27 +96,27 @@ impl Schema {
 
     /// The field with this id, at any depth.
     pub fn field(&self, id: i32) -> Option<&NestedField> {
-        fn find(fields: &[NestedField], id: i32) -> Option<&NestedField> {
-            fields.iter().find_map(|field| field.find(id))
-        }
-        impl NestedField {
-            fn find(&self, id: i32) -> Option<&NestedField> {
-                if self.id == id {
-                    return Some(self);
-                }
-                match &self.field_type {
-                    Type::Struct(fields) => find(fields, id),
-                    Type::List(element) => element.find(id),
-                    Type::Map(key, value) => key.find(id).or_else(|| value.find(id)),
-                    _ => None,
-                }
-            }
-        }
         find(&self.fields, id)
     }
 }
 
+fn find(fields: &[NestedField], id: i32) -> Option<&NestedField> {
+    fields.iter().find_map(|field| field.find(id))
+}
+
 impl NestedField {
+    fn find(&self, id: i32) -> Option<&NestedField> {
+        if self.id == id {
+            return Some(self);
+        }
+        match &self.field_type {
+            Type::Struct(fields) => find(fields, id),
+            Type::List(element) => element.find(id),
+            Type::Map(key, value) => key.find(id).or_else(|| value.find(id)),
+            _ => None,
+        }
+    }
+
     /// The same field in Arrow, its id in the metadata.
     pub fn to_arrow(&self) -> Result<Field> {
         let metadata = HashMap::from([(FIELD_ID.to_string(), self.id.to_string())]);

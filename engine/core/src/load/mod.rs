@@ -1,1 +1,173 @@
-//! Placeholder of the skeleton commit; replaced within the session.
+//! A plan's files -> one frame: footers, row groups, filter, column memory, bytes, columns.
+//!
+//! The one room that calls fetch, parquet and frame in turn. Four stages, each concurrent inside:
+//!
+//! 1. [`open`]: footers of all files; columns matched; row groups that cannot match the filter dropped.
+//! 2. [`select`]: with a filter, its columns decoded first: which rows survive (skipped without one).
+//! 3. memory for every column of the result, exactly as long as the rows that survive.
+//! 4. [`columns`]: column chunks fetched in units of some 16 MiB under a budget of bytes in flight, each decoded as soon
+//!    as it is there, on as many cores as allowed, straight into that memory.
+//!
+//! Must not know: catalogs, Python, how bytes travel.
+
+mod columns;
+mod open;
+pub mod request;
+mod select;
+mod source;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use arrow_array::ArrayRef;
+use tokio::sync::Semaphore;
+
+use crate::error::{Error, Kind, Result};
+use crate::frame::Frame;
+use crate::iceberg::predicate::Predicate;
+use crate::metrics::LoadMetrics;
+use crate::parquet::columns::ColumnTarget;
+use crate::runtime::Cancel;
+use crate::store::Store;
+
+pub use request::{LoadRequest, StringLayout};
+pub use source::{FileTask, SchemaSource, schema_of};
+
+/// Compressed bytes decoded so far, and in all: read by whoever draws a bar.
+#[derive(Debug, Default)]
+pub struct Progress {
+    done: AtomicU64,
+    total: AtomicU64,
+}
+
+impl Progress {
+    /// (done, total) in bytes.
+    pub fn read(&self) -> (u64, u64) {
+        (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
+    }
+
+    fn expect(&self, bytes: u64) {
+        self.total.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn add(&self, bytes: u64) {
+        self.done.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// What every stage of one load shares.
+pub(crate) struct Context {
+    store: Store,
+    request: LoadRequest,
+    predicate: Predicate,
+    decoders: Arc<Semaphore>,
+    cancel: Cancel,
+    progress: Arc<Progress>,
+    metrics: LoadMetrics,
+}
+
+impl Context {
+    /// Runs CPU work on a thread of its own, at most `threads` at once.
+    async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        let stopped = |_| Error::new(Kind::Cancelled, "cancelled");
+        let permit = Arc::clone(&self.decoders).acquire_owned().await.map_err(stopped)?;
+        let cancel = self.cancel.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            cancel.check()?;
+            work()
+        });
+        task.await.map_err(|e| match e.is_panic() {
+            // The crate's reader is known to panic on some damaged files (its issue tracker holds a dozen).
+            true => Error::new(Kind::ParquetDecoding, "the decoder gave up on a damaged file"),
+            false => Error::new(Kind::Cancelled, "cancelled"),
+        })?
+    }
+}
+
+/// Runs a future on its own task, so that several move bytes at once; dropping the handle ends it.
+pub(crate) async fn spawn<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(work);
+    let stopped = || Error::new(Kind::Cancelled, "cancelled");
+    tasks.join_next().await.ok_or_else(stopped)?.map_err(|_| stopped())?
+}
+
+/// Loads Parquet files without a table: the first file's columns, matched by name in the others.
+///
+/// `options` is a request without a schema; `columns` in it holds positions of top-level columns.
+pub async fn load_files(
+    store: &Store,
+    locations: Vec<String>,
+    options: &serde_json::Value,
+    predicate: Predicate,
+    cancel: &Cancel,
+    progress: &Arc<Progress>,
+) -> Result<Frame> {
+    let Some(first) = locations.first() else {
+        return Err(Error::new(Kind::InvalidArgument, "no file to read"));
+    };
+    let schema = schema_of(store, first).await?;
+    let positions = options.get("columns").and_then(serde_json::Value::as_array);
+    let positions: Option<Vec<usize>> =
+        positions.map(|positions| positions.iter().filter_map(|at| at.as_u64().map(|at| at as usize)).collect());
+    let (wanted, output) = schema.wanted(positions.as_deref())?;
+    let mut request = LoadRequest::with(wanted, Arc::new(output), options)?;
+    request.embedded_schema = true;
+    let files = locations.into_iter().map(|location| FileTask { location, ..FileTask::default() }).collect();
+    load(store, files, request, predicate, cancel, progress).await
+}
+
+/// Loads files into one frame.
+pub async fn load(
+    store: &Store,
+    files: Vec<FileTask>,
+    request: LoadRequest,
+    predicate: Predicate,
+    cancel: &Cancel,
+    progress: &Arc<Progress>,
+) -> Result<Frame> {
+    let started = Instant::now();
+    let context = Arc::new(Context {
+        store: store.clone(),
+        decoders: Arc::new(Semaphore::new(request.threads.max(1))),
+        request,
+        predicate,
+        cancel: cancel.clone(),
+        progress: Arc::clone(progress),
+        metrics: LoadMetrics::default(),
+    });
+    let mut groups = open::open(&context, files).await?;
+    context.metrics.stage("open", started.elapsed());
+    if context.predicate != Predicate::True {
+        let selecting = Instant::now();
+        groups = select::select(&context, groups).await?;
+        context.metrics.stage("select", selecting.elapsed());
+    }
+    if let Some(limit) = context.request.limit {
+        open::cut(&mut groups, limit);
+    }
+    let decoding = Instant::now();
+    let rows: Vec<usize> = groups.iter().map(open::Group::rows).collect();
+    columns::check_memory(&context, &groups)?;
+    let mut targets = Vec::new();
+    let mut parts = Vec::new();
+    for field in context.request.wanted.schema.fields() {
+        let (target, column_parts) = ColumnTarget::new(Arc::clone(field), &rows)?;
+        targets.push(target);
+        parts.push(column_parts);
+    }
+    columns::fill(&context, groups, parts).await?;
+    let finish = move || targets.into_iter().map(ColumnTarget::finish).collect::<Result<Vec<ArrayRef>>>();
+    let arrays = context.compute(finish).await?;
+    context.metrics.stage("decode", decoding.elapsed());
+    let total = rows.iter().sum();
+    let frame = Frame::new(Arc::clone(&context.request.output), arrays, total)?;
+    let frame = match context.request.strings {
+        StringLayout::View => frame,
+        StringLayout::LargeString => frame.cast_strings(StringLayout::LargeString, context.request.threads)?,
+    };
+    let metrics = context.metrics.to_json(started.elapsed(), &frame, serde_json::Value::Null);
+    Ok(frame.with_metrics(metrics))
+}

@@ -1,1 +1,24 @@
-//! Placeholder of the skeleton commit; replaced within the session.
+//! Parquet: footers, the mapping of a file's columns to the table's, row groups decoded into final column memory.
+//!
+//! Must not know: connections (it is handed bytes), catalogs, Python. Neighbours: [`crate::fetch`] brings the bytes,
+//! [`crate::load`] drives both.
+
+pub mod adapt;
+pub mod columns;
+pub mod footer;
+pub mod layout;
+pub mod mapping;
+pub mod pruning;
+pub mod reader;
+
+use crate::error::{Error, Kind};
+
+/// A Parquet error as ours: the file is damaged, or holds what this version does not read.
+pub(crate) fn decoding(error: parquet::errors::ParquetError) -> Error {
+    use parquet::errors::ParquetError;
+    match error {
+        ParquetError::NYI(what) => Error::new(Kind::Unsupported, format!("not read by this version: {what}")),
+        other => Error::new(Kind::ParquetDecoding, format!("the Parquet file cannot be decoded: {other}"))
+            .hint("the file is damaged or was not written whole: write it again, or restore it"),
+    }
+}

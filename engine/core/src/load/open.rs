@@ -1,0 +1,171 @@
+//! Stage 1: footers of all files, columns matched, row groups that cannot match the filter dropped.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, BooleanArray};
+use arrow_buffer::BooleanBuffer;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use parquet::arrow::arrow_reader::RowSelection;
+
+use crate::error::{Error, Kind, Result};
+use crate::fetch::PinnedObject;
+use crate::iceberg::predicate::Predicate;
+use crate::load::source::FileTask;
+use crate::load::{Context, columns};
+use crate::parquet::mapping::FileMapping;
+use crate::parquet::pruning::{LeafSource, may_match};
+use crate::parquet::{footer, layout};
+
+/// Footers under way at once. Each is one small request: latency, not bytes.
+const CONCURRENT_FOOTERS: usize = 32;
+
+/// A file whose footer was read.
+pub(crate) struct OpenFile {
+    pub object: PinnedObject,
+    pub file_size: u64,
+    pub mapping: FileMapping,
+    pub whole: Option<Bytes>,
+    pub task: FileTask,
+    pub defaults: Arc<HashMap<i32, ArrayRef>>,
+}
+
+/// A row group that is to be loaded, or the rows of it that a filter left.
+pub(crate) struct Group {
+    pub file: Arc<OpenFile>,
+    pub index: usize,
+    pub kept: Option<Kept>,
+    pub total: usize,
+}
+
+/// Rows of a group that survive.
+pub(crate) struct Kept {
+    pub mask: BooleanBuffer,
+    pub rows: usize,
+}
+
+impl Group {
+    /// Rows it adds to the frame.
+    pub fn rows(&self) -> usize {
+        self.kept.as_ref().map_or(self.total, |kept| kept.rows)
+    }
+
+    /// Rows of the row group in the file.
+    pub fn total_rows(&self) -> usize {
+        self.total
+    }
+}
+
+/// Opens every file; the row groups come in the files' order.
+pub(crate) async fn open(context: &Arc<Context>, files: Vec<FileTask>) -> Result<Vec<Group>> {
+    let opened = futures::stream::iter(files.into_iter().map(|task| {
+        let context = Arc::clone(context);
+        async move { open_one(&context, task).await }
+    }));
+    let opened: Vec<OpenFile> = opened.buffered(CONCURRENT_FOOTERS).try_collect().await?;
+    let mut groups = Vec::new();
+    for file in opened {
+        context.metrics.files.add(1);
+        add_groups(context, Arc::new(file), &mut groups)?;
+    }
+    Ok(groups)
+}
+
+async fn open_one(context: &Context, task: FileTask) -> Result<OpenFile> {
+    context.cancel.check()?;
+    let object = context.fetch_object(&task)?;
+    let footer = footer::read(&object).await?;
+    let place = |error: Error| error.at(&task.location);
+    let reader = layout::reader_metadata(footer.metadata, context.request.embedded_schema).map_err(place)?;
+    let mapping = FileMapping::new(reader, &context.request.wanted, &task.partition).map_err(place)?;
+    Ok(OpenFile {
+        object,
+        file_size: footer.file_size,
+        mapping,
+        whole: footer.whole,
+        task,
+        defaults: Arc::clone(&context.request.wanted.defaults),
+    })
+}
+
+fn add_groups(context: &Context, file: Arc<OpenFile>, groups: &mut Vec<Group>) -> Result<()> {
+    let metadata = file.mapping.reader.metadata();
+    for (index, row_group) in metadata.row_groups().iter().enumerate() {
+        let rows = usize::try_from(row_group.num_rows()).map_err(|_| {
+            Error::new(Kind::ParquetDecoding, "a row group with a negative number of rows").at(&file.task.location)
+        })?;
+        let starts = row_group.columns().first().map_or(0, |column| column.byte_range().0);
+        if rows == 0 || !file.task.holds(starts) {
+            continue;
+        }
+        let leaf = |id: i32| leaf_source(&file, id);
+        if context.predicate != Predicate::True && !may_match(&context.predicate, row_group, &leaf) {
+            context.metrics.row_groups_pruned.add(1);
+            continue;
+        }
+        context.metrics.row_groups.add(1);
+        groups.push(Group { file: Arc::clone(&file), index, kept: None, total: rows });
+    }
+    Ok(())
+}
+
+fn leaf_source(file: &OpenFile, id: i32) -> LeafSource {
+    match file.mapping.root.path(id).as_deref() {
+        Some([.., node]) if node.leaf_count == 1 && node.children.is_empty() => LeafSource::Column(node.first_leaf),
+        Some(_) => LeafSource::Unknown,
+        None if file.constant(id).is_some() => LeafSource::Unknown,
+        None => LeafSource::Missing,
+    }
+}
+
+/// Keeps the first `limit` rows.
+pub(crate) fn cut(groups: &mut Vec<Group>, limit: usize) {
+    let mut left = limit;
+    groups.retain_mut(|group| {
+        if left == 0 {
+            return false;
+        }
+        let rows = group.rows();
+        if rows > left {
+            let mask = group.kept.take().map_or_else(|| BooleanBuffer::new_set(rows), |kept| kept.mask);
+            group.kept = Some(Kept { mask: keep_first(&mask, left), rows: left });
+        }
+        left -= group.rows();
+        true
+    });
+}
+
+impl Context {
+    fn fetch_object(&self, task: &FileTask) -> Result<PinnedObject> {
+        Ok(PinnedObject::new(self.store.clone(), &task.location, task.size))
+    }
+}
+
+fn keep_first(mask: &BooleanBuffer, keep: usize) -> BooleanBuffer {
+    let mut left = keep;
+    BooleanBuffer::collect_bool(mask.len(), |row| {
+        let kept = left > 0 && mask.value(row);
+        left -= usize::from(kept);
+        kept
+    })
+}
+
+impl Kept {
+    /// The rows as the crate's reader wants them.
+    pub fn selection(&self) -> RowSelection {
+        RowSelection::from_filters(&[BooleanArray::new(self.mask.clone(), None)])
+    }
+}
+
+impl OpenFile {
+    /// The value of every row in a column that the file lacks: its partition value, else its initial default.
+    pub fn constant(&self, id: i32) -> Option<&ArrayRef> {
+        self.task.partition.get(&id).or_else(|| self.defaults.get(&id))
+    }
+
+    /// The bytes of these leaves of one row group, from the whole file where it is there.
+    pub async fn chunks(&self, row_group: usize, leaves: &[usize]) -> Result<crate::parquet::reader::Chunks> {
+        columns::read_chunks(self, row_group, leaves).await.map_err(|error| error.at(&self.task.location))
+    }
+}

@@ -1,0 +1,114 @@
+//! What the control plane asks of a load, parsed from its JSON.
+//!
+//! ```json
+//! {"schema": {projected Iceberg schema}, "table_schema": {the whole one}, "name_mapping": [...] or null,
+//!  "limit": 100 or null, "strings": "view" or "large_string", "threads": 2, "memory_limit": bytes, "in_flight": bytes}
+//! ```
+//!
+//! Everything but `schema` may be left out.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::ArrayRef;
+use arrow_schema::SchemaRef;
+use serde_json::Value;
+
+use crate::error::{Error, Kind, Result};
+use crate::iceberg::schema::{NestedField, Schema, Type};
+use crate::load::source::default_value;
+use crate::parquet::mapping::{NameMapping, Wanted};
+use crate::runtime::available_cores;
+
+/// Bytes fetched and not yet decoded, unless the request says otherwise.
+const DEFAULT_IN_FLIGHT_BYTES: u64 = 256 << 20;
+
+/// How strings and binary lie in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StringLayout {
+    /// `utf8_view`, `binary_view`: what Polars and DuckDB take as it is
+    View,
+    /// `large_utf8`, `large_binary`: what pandas and PyArrow have kernels for
+    LargeString,
+}
+
+/// The options of one load.
+pub struct LoadRequest {
+    /// Columns of the result, matched by id
+    pub wanted: Wanted,
+    /// The schema that the frame shows
+    pub output: SchemaRef,
+    /// Rows at most
+    pub limit: Option<usize>,
+    /// Layout of strings
+    pub strings: StringLayout,
+    /// Decoders at once
+    pub threads: usize,
+    /// Bytes of the result at most
+    pub memory_limit: u64,
+    /// Bytes fetched and not yet decoded at most
+    pub in_flight: u64,
+    /// Believe Arrow schemas embedded in the files (files without a table)
+    pub embedded_schema: bool,
+}
+
+impl LoadRequest {
+    /// Parses the JSON form of a table's load.
+    pub fn from_json(json: &str) -> Result<LoadRequest> {
+        let value: Value = serde_json::from_str(json).map_err(|e| bad(format!("request is not JSON: {e}")))?;
+        let schema = value.get("schema").ok_or_else(|| bad("schema is missing"))?.to_string();
+        let schema = Schema::from_json(&schema)?;
+        let whole = match value.get("table_schema") {
+            Some(whole) => Schema::from_json(&whole.to_string())?,
+            None => schema.clone(),
+        };
+        let names = match value.get("name_mapping") {
+            None | Some(Value::Null) => NameMapping::of_schema(&whole.fields),
+            Some(mapping) => NameMapping::from_json(mapping)?,
+        };
+        let mut defaults = HashMap::new();
+        collect_defaults(&whole.fields, &mut defaults)?;
+        let arrow = schema.to_arrow()?;
+        let wanted = Wanted { schema: arrow.clone(), defaults: Arc::new(defaults), names, by_name: false };
+        LoadRequest::with(wanted, Arc::new(arrow), &value)
+    }
+
+    /// A request for `wanted` with the options in `value`.
+    pub fn with(wanted: Wanted, output: SchemaRef, value: &Value) -> Result<LoadRequest> {
+        let number = |key: &str| value.get(key).and_then(Value::as_u64);
+        let strings = match value.get("strings").and_then(Value::as_str) {
+            None | Some("view") => StringLayout::View,
+            Some("large_string") => StringLayout::LargeString,
+            Some(other) => return Err(bad(format!("strings is \"view\" or \"large_string\", found {other:?}"))),
+        };
+        Ok(LoadRequest {
+            wanted,
+            output,
+            limit: number("limit").map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
+            strings,
+            threads: number("threads").map_or_else(available_cores, |threads| threads.clamp(1, 1024) as usize),
+            memory_limit: number("memory_limit").unwrap_or_else(crate::load::source::available_memory),
+            in_flight: number("in_flight").unwrap_or(DEFAULT_IN_FLIGHT_BYTES),
+            embedded_schema: false,
+        })
+    }
+}
+
+fn collect_defaults(fields: &[NestedField], found: &mut HashMap<i32, ArrayRef>) -> Result<()> {
+    for field in fields {
+        if let Some(value) = &field.initial_default {
+            found.insert(field.id, default_value(value, &field.field_type)?);
+        }
+        match &field.field_type {
+            Type::Struct(inner) => collect_defaults(inner, found)?,
+            Type::List(element) => collect_defaults(std::slice::from_ref(element), found)?,
+            Type::Map(_, value) => collect_defaults(std::slice::from_ref(value), found)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn bad(message: impl Into<String>) -> Error {
+    Error::new(Kind::InvalidArgument, message)
+}

@@ -1,0 +1,120 @@
+//! One column of one row group, decoded by the crate's reader from bytes in memory, batch by batch into a sink.
+//!
+//! The reference path: every type and encoding that the `parquet` crate reads. Must not know: connections, files.
+
+use std::ops::Range;
+
+use arrow_array::ArrayRef;
+use bytes::Bytes;
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder, RowSelection};
+use parquet::errors::ParquetError;
+use parquet::file::reader::{ChunkReader, Length};
+
+use crate::error::{Error, Kind, Result};
+use crate::parquet::adapt::Adapt;
+use crate::parquet::decoding;
+use crate::runtime::Cancel;
+
+/// Rows a batch: 8,192 views are 128 KiB, so a batch is still in the core's cache when it is copied to its place.
+const BATCH_ROWS: usize = 8192;
+
+/// Column chunks of a row group, in memory.
+#[derive(Clone, Debug, Default)]
+pub struct Chunks {
+    parts: Vec<(u64, Bytes)>,
+    file_size: u64,
+}
+
+impl Chunks {
+    /// Chunks by their offset in a file of `file_size` bytes.
+    pub fn new(mut parts: Vec<(u64, Bytes)>, file_size: u64) -> Chunks {
+        parts.sort_by_key(|(offset, _)| *offset);
+        Chunks { parts, file_size }
+    }
+
+    fn slice(&self, start: u64) -> parquet::errors::Result<Bytes> {
+        let at = self.parts.partition_point(|(offset, _)| *offset <= start);
+        let found = at.checked_sub(1).and_then(|at| self.parts.get(at)).and_then(|(offset, bytes)| {
+            let skip = usize::try_from(start - offset).ok()?;
+            (skip <= bytes.len()).then(|| bytes.slice(skip..))
+        });
+        found.ok_or_else(|| ParquetError::EOF(format!("byte {start} is outside the column chunk")))
+    }
+}
+
+impl Length for Chunks {
+    fn len(&self) -> u64 {
+        self.file_size
+    }
+}
+
+impl ChunkReader for Chunks {
+    type T = bytes::buf::Reader<Bytes>;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
+        Ok(bytes::Buf::reader(self.slice(start)?))
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        let bytes = self.slice(start)?;
+        match length <= bytes.len() {
+            true => Ok(bytes.slice(..length)),
+            false => Err(ParquetError::EOF(format!("{length} bytes at {start} end outside the column chunk"))),
+        }
+    }
+}
+
+/// Byte range of a leaf column's chunk.
+pub fn chunk_range(reader: &ArrowReaderMetadata, row_group: usize, leaf: usize, file_size: u64) -> Result<Range<u64>> {
+    let column = reader.metadata().row_group(row_group).column(leaf);
+    let (start, length) = column.byte_range();
+    let end = start.checked_add(length).filter(|end| *end <= file_size);
+    end.map(|end| start..end).ok_or_else(|| {
+        let message =
+            format!("column chunk {} claims {length} bytes at {start} in a file of {file_size}", column.column_path());
+        Error::new(Kind::ParquetDecoding, message).hint("the file is damaged, or its footer belongs to another file")
+    })
+}
+
+/// What to decode.
+pub struct ColumnTask<'a> {
+    /// The file
+    pub reader: &'a ArrowReaderMetadata,
+    /// Row group in the file
+    pub row_group: usize,
+    /// Leaves of one top-level column
+    pub leaves: &'a [usize],
+    /// What makes the table's column of it
+    pub adapt: &'a Adapt,
+    /// The table's column
+    pub target: &'a arrow_schema::DataType,
+    /// Rows to keep, None for all
+    pub selection: Option<RowSelection>,
+}
+
+/// Decodes one column of one row group; `sink` takes the batches in order.
+pub fn decode_column(
+    task: ColumnTask<'_>,
+    chunks: Chunks,
+    cancel: &Cancel,
+    mut sink: impl FnMut(&ArrayRef) -> Result<()>,
+) -> Result<()> {
+    let mask = ProjectionMask::leaves(task.reader.parquet_schema(), task.leaves.iter().copied());
+    let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, task.reader.clone())
+        .with_row_groups(vec![task.row_group])
+        .with_projection(mask)
+        .with_batch_size(BATCH_ROWS);
+    if let Some(selection) = task.selection {
+        builder = builder.with_row_selection(selection);
+    }
+    for batch in builder.build().map_err(decoding)? {
+        cancel.check()?;
+        let batch = batch.map_err(|e| decoding(ParquetError::from(e)))?;
+        let Some(column) = batch.columns().first() else {
+            return Err(Error::new(Kind::Internal, "the projection of one column decoded to none"));
+        };
+        sink(&task.adapt.apply(column.clone(), task.target)?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,1 @@
+"""headrace: warehouse tables on S3 into this process's Arrow memory, with nothing installed beside it."""
