@@ -78,17 +78,21 @@ class Sqlite(Database):
         if not write and not self.path.exists():
             raise MissingTable
         connection = self._connect()
+        cursor = connection.cursor()
         try:
-            cursor = connection.cursor()
             cursor.execute("BEGIN IMMEDIATE" if write else "BEGIN")
             yield Transaction(cursor, "?")
-            connection.commit()
+            cursor.execute("COMMIT")
         except sqlite3.IntegrityError as error:
             raise Duplicate from error
         except sqlite3.Error as error:
             raise self._explain(error) from error
         finally:
-            connection.close()  # undoes what was not committed
+            # Closing alone would leave the lock to a statement that a traceback keeps alive (sqlite3_close_v2).
+            cursor.close()
+            if connection.in_transaction:
+                connection.rollback()
+            connection.close()
 
     def _connect(self) -> sqlite3.Connection:
         try:

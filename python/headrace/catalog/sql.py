@@ -34,7 +34,8 @@ _CREATE = (
     " metadata_location VARCHAR(1000), previous_metadata_location VARCHAR(1000), iceberg_type VARCHAR(5),"
     " PRIMARY KEY (catalog_name, table_namespace, table_name))",
     f"CREATE TABLE IF NOT EXISTS iceberg_namespace_properties (catalog_name {_NAME}, namespace {_NAME},"
-    f" property_key {_NAME}, property_value VARCHAR(1000) NOT NULL, PRIMARY KEY (catalog_name, namespace, property_key))",
+    f" property_key {_NAME}, property_value VARCHAR(1000) NOT NULL,"
+    " PRIMARY KEY (catalog_name, namespace, property_key))",
 )
 _ONE_TABLE = " WHERE catalog_name = ? AND table_namespace = ? AND table_name = ?"
 _LONGEST_NAME, _LONGEST_VALUE = 255, 1000
