@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from catalog_servers import postgresql, seaweedfs
+from catalog_servers import postgresql, seaweedfs, urllib_transport
+
+from headrace.catalog.rest import RestCatalog
+from headrace.errors import NamespaceNotFound
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +35,15 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def weed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     with seaweedfs(tmp_path_factory.mktemp("weed")) as properties:
+        deadline = time.monotonic() + 30
+        while True:  # the ports accept a moment before the table bucket is made
+            try:
+                RestCatalog("weed", properties, transport=urllib_transport).list_namespaces()
+                break
+            except NamespaceNotFound:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
         yield properties
 
 
@@ -40,6 +54,4 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         with postgresql(folder) as uri:
             yield uri
     finally:
-        import shutil
-
         shutil.rmtree(folder, ignore_errors=True)

@@ -75,6 +75,8 @@ class RestCatalog(Catalog):
             pages = list(self._pages(path, {}, "identifiers"))
         except HeadraceError as error:
             raise self._explain(error, levels) from None
+        if not pages:
+            self._require_namespace(levels)
         return sorted((*map(str, each["namespace"]), str(each["name"])) for each in pages if _is_identifier(each))
 
     def create_namespace(self, namespace: str | Sequence[str], properties: Mapping[str, str] | None = None) -> None:
@@ -214,6 +216,15 @@ class RestCatalog(Catalog):
             raise self._table_not_found(name) from None
         except NamespaceNotFound:
             raise self._namespace_not_found(name[:-1]) from None
+
+    def _require_namespace(self, levels: Namespace) -> None:
+        """Raise NamespaceNotFound if that is why a list is empty: some servers list nothing for what is not there."""
+        try:
+            self.namespace_properties(levels)
+        except NamespaceNotFound:
+            raise
+        except HeadraceError:
+            return
 
     def _explain(self, error: HeadraceError, namespace: Namespace) -> HeadraceError:
         return self._namespace_not_found(namespace) if isinstance(error, NamespaceNotFound) else error

@@ -73,7 +73,7 @@ def _hint(status: int, kind: str) -> str | None:
     if status in (401, 419):
         return "check the catalog's credential or token"
     if status == 403:
-        return "the credential is known but lacks a permission"
+        return "the credential lacks a permission" + ("" if kind else ", or the uri is not an Iceberg REST catalog's")
     if status in (429, 503):
         return "the server is overloaded: try again later or with fewer tasks at once"
     if status == 404 and not kind:

@@ -106,7 +106,7 @@ def _path(path: str, service: str) -> str:
             kept[-1:] = []
         elif segment not in ("", "."):
             kept.append(segment)
-    slash = "/" if kept and path.endswith(("/", "/.", "/..")) else ""
+    slash = "/" if kept and path.endswith("/") else ""
     return quote("/" + "/".join(kept) + slash, safe="/-_.~")
 
 
