@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 from catalog_servers import postgresql, seaweedfs, urllib_transport
-
 from headrace.catalog.rest import RestCatalog
 from headrace.errors import NamespaceNotFound
 

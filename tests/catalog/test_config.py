@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyiceberg.utils.config import Config as PyIcebergConfig
-
 from headrace import config
 from headrace.catalog import load_catalog
 from headrace.catalog.rest import RestCatalog
 from headrace.errors import ConfigurationError, UnsupportedError
+from pyiceberg.utils.config import Config as PyIcebergConfig
 
 
 def _toml(folder: Path, text: str) -> None:
@@ -26,7 +25,9 @@ def test_first_source_wins_property_by_property(bare_environment: Path, monkeypa
     (program / "flow.py").touch()
     monkeypatch.setattr("sys.argv", [str(program / "flow.py")])
     _toml(Path.cwd(), '[catalog.prod]\ns3.signer = "work"\nscope = "work"\nrest-page-size = 7')
-    _toml(bare_environment / ".config/headrace", '[catalog.prod]\nscope = "user"\naudience = "user"\ns3.anonymous = true')
+    _toml(
+        bare_environment / ".config/headrace", '[catalog.prod]\nscope = "user"\naudience = "user"\ns3.anonymous = true'
+    )
     yaml = "catalog:\n  prod:\n    audience: yaml\n    resource: yaml\n    uri: http://yaml\n    warehouse: 0123\n"
     (bare_environment / ".pyiceberg.yaml").write_text(yaml)
     monkeypatch.setenv("HEADRACE_CATALOG__PROD__URI", "http://headrace")
@@ -76,7 +77,10 @@ def test_which_catalog_is_the_default(bare_environment: Path, monkeypatch: pytes
         config.resolve()
     assert "headrace.toml" in str(none.value)
     assert config.resolve("embedded").properties["type"] == "sql"
-    _toml(Path.cwd(), 'default-catalog = "stage"\n[catalog.prod]\nuri = "http://prod"\n[catalog.stage]\nuri = "http://stage"')
+    _toml(
+        Path.cwd(),
+        'default-catalog = "stage"\n[catalog.prod]\nuri = "http://prod"\n[catalog.stage]\nuri = "http://stage"',
+    )
     assert config.resolve().name == "stage"
     monkeypatch.setenv("HEADRACE_CATALOG", "prod")
     assert config.resolve().properties["uri"] == "http://prod"
@@ -118,7 +122,13 @@ def test_a_misspelt_property(wrong: str, right: str) -> None:
 
 
 def test_unknown_properties_that_resemble_nothing_are_kept() -> None:
-    kept = {"io-threads": "4", "s3.checksum-algorithm": "x", "header.Hst": "h", "my.company.flag": "1", "adls.token": "t"}
+    kept = {
+        "io-threads": "4",
+        "s3.checksum-algorithm": "x",
+        "header.Hst": "h",
+        "my.company.flag": "1",
+        "adls.token": "t",
+    }
     catalog = load_catalog("x", uri="http://x", **kept)
     assert isinstance(catalog, RestCatalog)
     assert kept.items() <= catalog.properties.items()
@@ -163,7 +173,9 @@ def test_pyyaml_is_asked_for_only_where_it_is_needed(bare_environment: Path, mon
 
 
 def test_secrets_are_told_apart() -> None:
-    secret = "token credential s3.secret-access-key s3.access-key-id client.session-token header.Cookie adls.account-key"
+    secret = (
+        "token credential s3.secret-access-key s3.access-key-id client.session-token header.Cookie adls.account-key"
+    )
     assert all(map(config.is_secret, secret.split()))
     plain = "uri s3.region s3.session-token-expires-at-ms oauth2-server-uri header.X-Iceberg-Access-Delegation scope"
     assert not any(map(config.is_secret, plain.split()))

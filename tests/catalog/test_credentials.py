@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from headrace.credentials import storage_properties
 from headrace.errors import AuthenticationError, ConfigurationError
 
@@ -27,7 +26,7 @@ s3 =
 region = us-west-2
 endpoint_url = http://team
 [profile process]
-credential_process = printf '{"Version":1,"AccessKeyId":"P","SecretAccessKey":"p","SessionToken":"s","Expiration":"%s"}' 2099-01-01T00:00:00Z
+credential_process = echo '{"Version":1,"AccessKeyId":"P","SecretAccessKey":"p","SessionToken":"s",EXPIRATION}'
 [profile sso]
 sso_session = none
 sso_account_id = 1
@@ -38,12 +37,15 @@ sso_start_url = http://127.0.0.1:9
 """
 
 
+EXPIRATION = '"Expiration":"2099-01-01T00:00:00Z"'
+
+
 @pytest.fixture
 def shared_files(bare_environment: Path) -> Path:
     folder = bare_environment / ".aws"
     folder.mkdir()
     (folder / "credentials").write_text(CREDENTIALS)
-    (folder / "config").write_text(CONFIG)
+    (folder / "config").write_text(CONFIG.replace("EXPIRATION", EXPIRATION))
     return folder
 
 

@@ -11,7 +11,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from catalog_servers import Answer, ScriptedServer, urllib_transport
-
 from headrace.catalog import http as catalog_http
 from headrace.catalog import load_catalog
 from headrace.catalog.rest import RestCatalog
@@ -165,7 +164,11 @@ def test_overload_is_waited_out_for_reads_and_told_for_writes(naps: list[float])
 
 
 def test_requests_are_signed_where_asked() -> None:
-    keys = {"rest.access-key-id": "AKIDEXAMPLE", "rest.secret-access-key": "hidden-key", "rest.session-token": "hidden-token"}
+    keys = {
+        "rest.access-key-id": "AKIDEXAMPLE",
+        "rest.secret-access-key": "hidden-key",
+        "rest.session-token": "hidden-token",
+    }
     signing = {"rest.sigv4-enabled": "true", "rest.signing-region": "eu-west-1", "rest.signing-name": "glue"}
     with _serve({"GET /v1/namespaces": {"namespaces": []}}) as server:
         _catalog(server, **signing, **keys).list_namespaces()
@@ -195,14 +198,22 @@ def test_pages_are_followed_and_must_end() -> None:
 
 def _vended(number: int) -> dict[str, Any]:
     def keys(prefix: str, name: str) -> dict[str, Any]:
-        config = {"s3.access-key-id": f"{name}{number}", "s3.secret-access-key": "s", "s3.session-token": f"tok{number}"}
+        config = {
+            "s3.access-key-id": f"{name}{number}",
+            "s3.secret-access-key": "s",
+            "s3.session-token": f"tok{number}",
+        }
         return {"prefix": prefix, "config": config | {"s3.session-token-expires-at-ms": str(number)}}
 
-    return {"storage-credentials": [keys("s3://bucket", "wide"), keys("s3://bucket/db", "narrow"), keys("s3://b2", "b2")]}
+    return {
+        "storage-credentials": [keys("s3://bucket", "wide"), keys("s3://bucket/db", "narrow"), keys("s3://b2", "b2")]
+    }
 
 
 def test_vended_credentials_longest_prefix_and_renewal_by_endpoint() -> None:
-    table = {"metadata": METADATA, "metadata-location": "s3://bucket/db/t/m.json", "config": {"token": "x"}} | _vended(1)
+    table = {"metadata": METADATA, "metadata-location": "s3://bucket/db/t/m.json", "config": {"token": "x"}} | _vended(
+        1
+    )
     endpoint = "GET /v1/{prefix}/namespaces/{namespace}/tables/{table}/credentials"
     routes: Routes = {TABLE: table, f"{TABLE}/credentials": _vended(2)}
     routes["GET /v1/config"] = {"defaults": {}, "overrides": {}, "endpoints": [endpoint]}
@@ -278,7 +289,9 @@ def test_existence_where_head_is_not_offered() -> None:
 
 def test_secrets_stay_out_of_repr_and_pickles_and_are_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
     secrets = {"credential": "id:hush", "header.Authorization": "hush", "s3.secret-access-key": "hush"}
-    catalog = load_catalog("prod", uri="http://127.0.0.1:9", **secrets, **{"s3.region": "r", "s3.access-key-id": "hush"})
+    catalog = load_catalog(
+        "prod", uri="http://127.0.0.1:9", **secrets, **{"s3.region": "r", "s3.access-key-id": "hush"}
+    )
     data = pickle.dumps(catalog)
     assert b"hush" not in data
     assert "hush" not in repr(catalog) + repr(vars(catalog).get("_connected"))

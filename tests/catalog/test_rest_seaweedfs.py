@@ -10,8 +10,6 @@ from typing import Any
 import pyarrow
 import pytest
 from catalog_servers import urllib_transport
-from pyiceberg.catalog import load_catalog as open_pyiceberg
-
 from headrace.catalog.rest import RestCatalog
 from headrace.errors import (
     AuthenticationError,
@@ -24,6 +22,7 @@ from headrace.errors import (
     UnreachableError,
 )
 from headrace.iceberg import NestedField, PartitionField, PartitionSpec, PrimitiveType, Schema, Transform
+from pyiceberg.catalog import load_catalog as open_pyiceberg
 
 SCHEMA = Schema((NestedField(1, "id", PrimitiveType("long")), NestedField(2, "ds", PrimitiveType("string"))))
 
@@ -167,6 +166,8 @@ def test_wrong_keys_and_addresses(weed: dict[str, str]) -> None:
     with pytest.raises(UnreachableError, match=r"127\.0\.0\.1:9"):
         nobody.list_namespaces()
     with pytest.raises(AuthenticationError, match="not an Iceberg REST catalog"):
-        RestCatalog("c", {**weed, "uri": weed["s3.endpoint"], "token": "t"}, transport=urllib_transport).list_tables("a")
+        RestCatalog("c", {**weed, "uri": weed["s3.endpoint"], "token": "t"}, transport=urllib_transport).list_tables(
+            "a"
+        )
     with pytest.raises(ConfigurationError, match="uri"):
         RestCatalog("c", {"uri": "127.0.0.1:9"})

@@ -10,7 +10,6 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-
 from headrace.catalog.sigv4 import Keys, sign
 
 KEYS = Keys("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
@@ -46,6 +45,7 @@ def test_botocore_agrees_on_random_requests(monkeypatch: pytest.MonkeyPatch) -> 
     now = datetime.now(UTC).replace(microsecond=0)
     monkeypatch.setattr("botocore.auth.get_current_datetime", lambda remove_tzinfo=True: now.replace(tzinfo=None))
     for _ in range(300):
+
         def word() -> str:
             return quote("".join(chance.choices(letters, k=chance.randrange(1, 8))), safe="")
 
@@ -57,9 +57,9 @@ def test_botocore_agrees_on_random_requests(monkeypatch: pytest.MonkeyPatch) -> 
         headers = {"x-team": "  blue   green ", "accept": "application/json"}
         ours = sign("POST", url, headers, body, keys, "eu-west-1", "glue", now, hash_header=False)
         request = AWSRequest("POST", url, headers=headers, data=body)
-        SigV4Auth(Credentials(keys.access_key_id, keys.secret_access_key, keys.session_token), "glue", "eu-west-1").add_auth(
-            request
-        )
+        SigV4Auth(
+            Credentials(keys.access_key_id, keys.secret_access_key, keys.session_token), "glue", "eu-west-1"
+        ).add_auth(request)
         assert ours["authorization"] == request.headers["Authorization"], url
 
 

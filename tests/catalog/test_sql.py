@@ -12,8 +12,6 @@ from typing import Any
 import pyarrow
 import pytest
 from catalog_servers import LocalStore
-from pyiceberg.catalog import load_catalog as open_pyiceberg
-
 from headrace.catalog import load_catalog
 from headrace.catalog.sql import SqlCatalog
 from headrace.errors import (
@@ -29,6 +27,7 @@ from headrace.errors import (
     UnsupportedError,
 )
 from headrace.iceberg import NestedField, PartitionField, PartitionSpec, PrimitiveType, Schema, Transform
+from pyiceberg.catalog import load_catalog as open_pyiceberg
 
 SCHEMA = Schema(
     (NestedField(1, "id", PrimitiveType("long"), required=True), NestedField(2, "ds", PrimitiveType("date"))),
@@ -40,10 +39,8 @@ BY_DAY = PartitionSpec((PartitionField((2,), 1000, "ds_day", Transform("day")),)
 @pytest.fixture(params=["sqlite", "postgres"])
 def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> SqlCatalog:
     """A catalog with a name of its own; both databases must keep the same contract."""
-    if request.param == "sqlite":
-        uri = f"sqlite:///{tmp_path}/catalog.db"
-    else:
-        uri = request.getfixturevalue("postgres")
+    is_sqlite = request.param == "sqlite"
+    uri = f"sqlite:///{tmp_path}/catalog.db" if is_sqlite else request.getfixturevalue("postgres")
     properties = {"uri": uri, "warehouse": f"file://{tmp_path}/warehouse"}
     return SqlCatalog(f"c{abs(hash(str(tmp_path))) % 10**9}", properties, LocalStore)
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from catalog_servers import LocalStore
-
 from headrace.catalog import load_static
 from headrace.errors import ConfigurationError, MetaflowTableInvalidData, MetaflowTableNotFound
 from headrace.iceberg import NestedField, PrimitiveType, Schema
