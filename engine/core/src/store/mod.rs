@@ -1,31 +1,251 @@
 //! Locations -> objects: which store a location belongs to, and with which properties and credentials it is read.
+//!
+//! Nothing is connected when a [`Store`] is made; buckets, clients and credentials are made on first use in each process,
+//! so a forked child has its own. Its futures run on the engine's runtime ([`crate::runtime`]). Must not know: Parquet,
+//! Iceberg, which ranges belong together ([`crate::fetch`] does).
+//!
+//! Inside, top to bottom: [`transfer`] repeats attempts; [`s3`] makes one and [`answer`] judges it; [`local`] reads files;
+//! [`list`] lists; [`credentials`] signs, with what [`settings`] or [`ambient`] knows; [`location`] parses and refuses.
+
+mod ambient;
+mod answer;
+mod counters;
+mod credentials;
+mod list;
+mod local;
+mod location;
+mod pin;
+mod retry;
+mod s3;
+#[cfg(test)]
+pub(crate) mod scripted;
+mod settings;
+mod transfer;
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
 use crate::error::{Error, Kind, Result};
+use crate::runtime::PerProcess;
+pub(crate) use answer::Wanted;
+pub use counters::Counters;
+pub use credentials::{CredentialSource, aws_credentials};
+use credentials::Credentials;
+use location::{ALLOWED_PROPERTY, Allowed, LocationMap, MAP_PROPERTY, Place};
+pub(crate) use pin::Pin;
+use s3::Bucket;
+use settings::Settings;
+pub(crate) use transfer::checked_length;
+use transfer::Source;
 
 /// Properties of a catalog or table, PyIceberg's names (`s3.endpoint`, ...).
 pub type Properties = HashMap<String, String>;
 
-/// Every object that one table may read. Cheap to clone.
+/// Largest object that [`Store::read`] reads whole.
+const LARGEST_WHOLE: u64 = 2 << 30;
+/// Most objects of one listing.
+const LONGEST_LISTING: usize = 20_000_000;
+
+/// Every object that one table may read. Cheap to clone. Debug shows no secret.
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    properties: Properties,
+    settings: Arc<Settings>,
+    map: LocationMap,
+    allowed: Option<Allowed>,
+    refresh: Option<Arc<dyn CredentialSource>>,
+    session: PerProcess<Session>,
+}
+
+/// What belongs to one process.
+struct Session {
+    credentials: Arc<Credentials>,
+    buckets: Mutex<HashMap<String, Arc<Bucket>>>,
+}
+
+/// A location that was looked up and may be read.
+#[derive(Clone)]
+pub(crate) enum Object {
+    S3 { bucket: Arc<Bucket>, key: String },
+    Local { path: String },
+}
+
+impl Object {
+    pub(crate) fn source(&self) -> Source<'_> {
+        match self {
+            Object::S3 { bucket, key } => Source::S3 { bucket, key },
+            Object::Local { path } => Source::Local { path },
+        }
+    }
+
+    /// Whether one long read gains from being several.
+    pub(crate) fn is_remote(&self) -> bool {
+        matches!(self, Object::S3 { .. })
+    }
+}
 
 impl Store {
     /// A store with these properties.
-    pub fn new(_properties: Properties) -> Result<Store> {
-        Ok(Store {})
+    ///
+    /// # Errors
+    /// `Configuration` for a property that cannot be used. Nothing is connected yet.
+    pub fn new(properties: Properties) -> Result<Store> {
+        let settings = Arc::new(Settings::new(&properties)?);
+        let map = LocationMap::parse(properties.get(MAP_PROPERTY).map_or("", String::as_str))?;
+        Ok(Store { shared: Arc::new(Shared { properties, settings, map, allowed: None, refresh: None, session: PerProcess::new() }) })
     }
 
-    /// Reads a whole object, or a half-open range of it.
-    pub async fn read(&self, location: &str, range: Option<Range<u64>>) -> Result<Bytes> {
-        let path = location.strip_prefix("file://").unwrap_or(location);
-        let all = std::fs::read(path).map_err(|e| Error::new(Kind::ObjectNotFound, e.to_string()).at(location))?;
-        let range = range.unwrap_or(0..all.len() as u64);
-        let part = all.get(range.start as usize..range.end as usize);
-        part.map(Bytes::copy_from_slice).ok_or_else(|| Error::new(Kind::Storage, "short object").at(location))
+    /// The same store, refusing every location outside these prefixes and those of property `allowed-locations`.
+    #[must_use]
+    pub fn with_allowed(self, mut prefixes: Vec<String>) -> Store {
+        let configured = self.shared.properties.get(ALLOWED_PROPERTY).map_or("", String::as_str);
+        prefixes.extend(configured.split(',').map(|prefix| prefix.trim().to_owned()).filter(|prefix| !prefix.is_empty()));
+        self.rebuilt(|shared| shared.allowed = Some(Allowed::new(prefixes)))
     }
+
+    /// The same store, whose credentials are renewed by `source`.
+    #[must_use]
+    pub fn with_refresh(self, source: Arc<dyn CredentialSource>) -> Store {
+        self.rebuilt(|shared| shared.refresh = Some(source))
+    }
+
+    fn rebuilt(self, change: impl FnOnce(&mut Shared)) -> Store {
+        let old = &self.shared;
+        let mut shared = Shared {
+            properties: old.properties.clone(),
+            settings: Arc::clone(&old.settings),
+            map: old.map.clone(),
+            allowed: old.allowed.clone(),
+            refresh: old.refresh.clone(),
+            session: PerProcess::new(),
+        };
+        change(&mut shared);
+        Store { shared: Arc::new(shared) }
+    }
+
+    /// The properties it was made with. They hold secrets.
+    pub fn properties(&self) -> &Properties {
+        &self.shared.properties
+    }
+
+    /// Reads a whole object (at most 2 GiB), or a half-open range of it. For things of a manifest's size.
+    pub async fn read(&self, location: &str, range: Option<Range<u64>>) -> Result<Bytes> {
+        let (pin, counters) = (Pin::default(), Counters::default());
+        let read = async {
+            let object = self.open(location)?;
+            match range {
+                None => object.source().discover(Wanted::Whole, &pin, &counters, LARGEST_WHOLE).await.map(|(_, bytes)| bytes),
+                Some(range) if range.start >= range.end => Ok(bytes::BytesMut::new()),
+                Some(range) => {
+                    let length = checked_length(&range, LARGEST_WHOLE)?;
+                    let room = if object.is_remote() { length } else { 0 };
+                    object.source().fill(range, &pin, bytes::BytesMut::with_capacity(room), &counters).await
+                }
+            }
+        };
+        read.await.map(bytes::BytesMut::freeze).map_err(|error: Error| error.at(location))
+    }
+
+    /// Bytes of an object.
+    pub async fn size(&self, location: &str) -> Result<u64> {
+        let size = async {
+            match self.open(location)? {
+                Object::Local { path } => blocking(move || local::size(&path).map_err(Error::from)).await,
+                object @ Object::S3 { .. } => {
+                    // The last byte, not HEAD: a refusal then says why, and reading needs no other permission.
+                    let (pin, counters) = (Pin::default(), Counters::default());
+                    object.source().discover(Wanted::Suffix(1), &pin, &counters, 1).await.map(|(range, _)| range.end)
+                }
+            }
+        };
+        size.await.map_err(|error: Error| error.at(location))
+    }
+
+    /// Every object below a folder, recursively: (location in the caller's spelling, bytes), sorted by location. A folder
+    /// that does not exist is empty.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<(String, u64)>> {
+        let list = async {
+            let folder = prefix.trim_end_matches('/');
+            let objects = match self.open(prefix)? {
+                Object::Local { path } => {
+                    blocking(move || local::list(path.trim_end_matches('/'), LONGEST_LISTING)).await?
+                }
+                Object::S3 { bucket, key } => {
+                    let key = if key.is_empty() { key } else { format!("{}/", key.trim_end_matches('/')) };
+                    let objects = list::list(&bucket, &key, LONGEST_LISTING).await?;
+                    objects.into_iter().filter_map(|(found, size)| Some((found.strip_prefix(&key)?.to_owned(), size))).collect()
+                }
+            };
+            let mut objects: Vec<_> = objects.into_iter().map(|(name, size)| (format!("{folder}/{name}"), size)).collect();
+            objects.sort_unstable();
+            Ok(objects)
+        };
+        list.await.map_err(|error: Error| error.at(prefix))
+    }
+
+    /// Looks a location up: rewrites it, checks that it may be read, finds its bucket.
+    pub(crate) fn open(&self, location: &str) -> Result<Object> {
+        let mapped = self.shared.map.apply(location);
+        let place = Place::parse(mapped.as_deref().unwrap_or(location)).map_err(|error| renamed(error, location))?;
+        if let Some(allowed) = &self.shared.allowed {
+            // Allowed as the table names it, or as it is opened: the map is the user's own.
+            let original = Place::parse(location).ok();
+            let places: Vec<&Place> = original.iter().chain([&place]).collect();
+            allowed.check(location, &places)?;
+        }
+        match place {
+            Place::Local(path) => Ok(Object::Local { path }),
+            Place::S3 { bucket, key } => Ok(Object::S3 { bucket: self.bucket(&bucket)?, key }),
+        }
+    }
+
+    fn bucket(&self, name: &str) -> Result<Arc<Bucket>> {
+        let session = self.session()?;
+        let mut buckets = session.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bucket) = buckets.get(name) {
+            return Ok(Arc::clone(bucket));
+        }
+        let bucket = Bucket::new(name, Arc::clone(&self.shared.settings), Arc::clone(&session.credentials))?;
+        let bucket = Arc::new(bucket);
+        buckets.insert(name.to_owned(), Arc::clone(&bucket));
+        Ok(bucket)
+    }
+
+    fn session(&self) -> Result<Arc<Session>> {
+        self.shared.session.get_or_try_init(|| {
+            let credentials = Arc::new(Credentials::new(&self.shared.settings, self.shared.refresh.clone()));
+            Ok(Session { credentials, buckets: Mutex::default() })
+        })
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("settings", &self.shared.settings).finish_non_exhaustive()
+    }
+}
+
+/// The same error, naming the location as the table has it rather than as it was rewritten.
+fn renamed(error: Error, location: &str) -> Error {
+    let renamed = Error::new(error.kind(), error.message()).at(location);
+    match error.hint_text() {
+        Some(hint) => renamed.hint(hint),
+        None => renamed,
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let joined = tokio::task::spawn_blocking(work).await;
+    joined.map_err(|_| Error::new(Kind::Internal, "a task of the file system broke off"))?
 }

@@ -1,1 +1,0 @@
-//! Placeholder of the skeleton commit; replaced within the session.

@@ -1,0 +1,89 @@
+//! Files of this machine: positioned reads on blocking threads, and listings of folders.
+//!
+//! No mmap: a file truncated under a map kills the process. Must not know: S3, pins' meaning.
+
+use std::fs::{File, Metadata};
+use std::io::ErrorKind;
+use std::os::unix::fs::{FileExt, MetadataExt};
+
+use bytes::BytesMut;
+
+use super::answer::{Head, Wanted, too_short};
+use super::pin::Identity;
+use super::retry::Failure;
+use crate::error::{Error, Kind, Result};
+
+/// Folders nested deeper are taken for a loop of links.
+const DEEPEST: usize = 64;
+
+/// Reads bytes of a file. Blocks.
+pub(crate) fn read(path: &str, wanted: &Wanted, limit: u64) -> Result<(Head, BytesMut), Failure> {
+    let file = File::open(path).map_err(|e| failure(&e))?;
+    let metadata = file.metadata().map_err(|e| failure(&e))?;
+    if metadata.is_dir() {
+        return Err(Failure::lasting(Kind::ObjectNotFound, "this is a folder, not a file"));
+    }
+    let identity = identity(&metadata);
+    let range = match wanted {
+        Wanted::Bounded(range) => range.clone(),
+        Wanted::Suffix(length) => identity.size.saturating_sub(*length)..identity.size,
+        Wanted::Whole => 0..identity.size,
+    };
+    if range.end > identity.size {
+        return Err(too_short(identity.size, &range));
+    }
+    let length = super::transfer::checked_length(&range, limit)?;
+    let mut buffer = BytesMut::zeroed(length);
+    file.read_exact_at(&mut buffer, range.start).map_err(|e| failure(&e))?;
+    Ok((Head { identity, range }, buffer))
+}
+
+/// Bytes of a file. Blocks.
+pub(crate) fn size(path: &str) -> Result<u64, Failure> {
+    let metadata = std::fs::metadata(path).map_err(|e| failure(&e))?;
+    if metadata.is_dir() { Err(Failure::lasting(Kind::ObjectNotFound, "this is a folder, not a file")) } else { Ok(metadata.len()) }
+}
+
+fn identity(metadata: &Metadata) -> Identity {
+    let tag = format!("{}.{:09}-{}", metadata.mtime(), metadata.mtime_nsec(), metadata.ino());
+    Identity { tag: Some(tag), size: metadata.len() }
+}
+
+fn failure(error: &std::io::Error) -> Failure {
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::NotADirectory => Failure::lasting(Kind::ObjectNotFound, "the file does not exist"),
+        ErrorKind::PermissionDenied => Failure::lasting(Kind::Authentication, "this user may not read the file")
+            .hint("check the permissions of the file and of the folders above it"),
+        ErrorKind::UnexpectedEof => super::pin::changed("the file became shorter during the read".to_owned()),
+        _ => Failure::lasting(Kind::Storage, format!("the file cannot be read: {error}")),
+    }
+}
+
+/// Every file below a folder: (path relative to the folder, bytes). None if there is no such folder. Blocks.
+pub(crate) fn list(folder: &str, most: usize) -> Result<Vec<(String, u64)>> {
+    let mut files = Vec::new();
+    let mut pending = vec![(String::new(), 0)];
+    while let Some((relative, depth)) = pending.pop() {
+        let path = format!("{folder}/{relative}");
+        let entries = match std::fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(Error::from(failure(&error)).at(path)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(|e| Error::from(failure(&e)).at(path.clone()))?;
+            let Ok(name) = entry.file_name().into_string() else { continue }; // no location can name it
+            let name = if relative.is_empty() { name } else { format!("{relative}/{name}") };
+            let Ok(metadata) = std::fs::metadata(entry.path()) else { continue }; // gone, or a broken link
+            match metadata.is_dir() {
+                true if depth < DEEPEST => pending.push((name, depth + 1)),
+                true => return Err(Error::new(Kind::Storage, format!("folders nested deeper than {DEEPEST}")).at(path)),
+                false => files.push((name, metadata.len())),
+            }
+        }
+        if files.len() > most {
+            return Err(Error::new(Kind::MemoryLimit, format!("more than {most} files")).at(folder));
+        }
+    }
+    Ok(files)
+}
