@@ -222,7 +222,7 @@ class Column:
 
     def between(self, low: Any, high: Any) -> Expression:
         """From low to high, both included."""
-        return (self >= low) & (self <= high)
+        return join_all(And, [self._compare("ge", low), self._compare("le", high)])
 
     def starts_with(self, prefix: str) -> Expression:
         """Text that begins with the prefix."""

@@ -1,1 +1,3 @@
 //! Placeholder of the skeleton commit; replaced within the session.
+
+pub mod filter;
