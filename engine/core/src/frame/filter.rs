@@ -98,7 +98,7 @@ fn values(leaf: &Leaf, array: &ArrayRef) -> Result<BooleanBuffer> {
 fn booleans(leaf: &Leaf, array: &ArrayRef) -> Result<BooleanBuffer> {
     let bits = array.as_boolean_opt().ok_or_else(|| mismatch(leaf, array))?.values();
     let passes = |value: bool| {
-        let equal_any = leaf.values.iter().any(|literal| *literal == Literal::Boolean(value));
+        let equal_any = leaf.values.contains(&Literal::Boolean(value));
         let order = leaf.values.first().and_then(|literal| bounds::compare(&Literal::Boolean(value), literal));
         match leaf.op {
             Op::Eq | Op::In => equal_any,
