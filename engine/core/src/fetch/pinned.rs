@@ -65,7 +65,8 @@ impl PinnedObject {
             let _permits = self.fetcher.admit(n).await?;
             let _busy = self.fetcher.counters.busy();
             let wanted = Wanted::Suffix(n.max(1));
-            let (range, bytes) = object.source().discover(wanted, &self.pin, &self.fetcher.counters, LONGEST_SUFFIX).await?;
+            let (range, bytes) =
+                object.source().discover(wanted, &self.pin, &self.fetcher.counters, LONGEST_SUFFIX).await?;
             Ok((bytes.freeze(), range.end))
         };
         read.await.map_err(|error: Error| error.at(&*self.location))

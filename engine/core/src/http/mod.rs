@@ -71,7 +71,8 @@ async fn converse(method: &str, url: &str, headers: &[(String, String)], body: O
 
 fn parse_url(text: &str) -> Result<Url> {
     let bad = |why: String| {
-        Error::new(Kind::Configuration, format!("not a usable URL: {why}")).hint("a URL begins with http:// or https://")
+        Error::new(Kind::Configuration, format!("not a usable URL: {why}"))
+            .hint("a URL begins with http:// or https://")
     };
     let url = Url::parse(text).map_err(|e| bad(e.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -127,7 +128,8 @@ async fn read(mut response: reqwest::Response) -> Result<Response> {
         body.extend_from_slice(&chunk);
     }
     let headers = response.headers().iter();
-    let headers = headers.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+    let headers =
+        headers.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
     Ok(Response { status: response.status().as_u16(), headers: headers.collect(), body: body.freeze() })
 }
 

@@ -9,11 +9,13 @@
 //! ```
 //!
 //! Values by type: boolean true/false; int, long, date (days), time and timestamps (microseconds, nanoseconds for
-//! `_ns`) as numbers; float and double as numbers or "NaN", "Infinity", "-Infinity"; decimal as the unscaled integer
-//! in a string; string as it is; uuid, fixed and binary as hexadecimal text.
+//! `_ns`) as numbers; float and double as text, also "NaN", "Infinity", "-Infinity" (a number is taken too, but
+//! serde_json rounds its last bit); decimal as the unscaled integer in a string; string as it is; uuid, fixed and binary
+//! as hexadecimal text.
 //!
-//! Meaning: SQL's. A comparison with null is neither true nor false and drops the row, also for `ne` and `not_in`. NaN
-//! equals itself and is larger than every number, and -0.0 equals 0.0, as in Spark, DuckDB and Polars.
+//! Meaning: SQL's. A comparison with null is neither true nor false and drops the row, also for `ne` and `not_in`; the
+//! NaN tests too are false for null, both of them. NaN equals itself and is larger than every number, and -0.0 equals
+//! 0.0, as in Spark, DuckDB and Polars.
 
 use serde_json::Value;
 
@@ -122,12 +124,10 @@ impl Literal {
             Type::Int | Type::Long | Type::Date | Type::Time | Type::Timestamp(_) | Type::TimestampNs(_) => {
                 value.as_i64().map(Literal::Integer).ok_or_else(bad)
             }
-            Type::Float | Type::Double => match value.as_str() {
-                Some("NaN") => Ok(Literal::Float(f64::NAN)),
-                Some("Infinity") => Ok(Literal::Float(f64::INFINITY)),
-                Some("-Infinity") => Ok(Literal::Float(f64::NEG_INFINITY)),
-                _ => value.as_f64().map(Literal::Float).ok_or_else(bad),
-            },
+            Type::Float | Type::Double => {
+                let number = value.as_str().map_or(value.as_f64(), |text| text.parse().ok());
+                number.map(Literal::Float).ok_or_else(bad)
+            }
             Type::Decimal(_, _) => {
                 let unscaled = value.as_str().and_then(|text| text.parse().ok());
                 unscaled.map(Literal::Decimal).ok_or_else(bad)

@@ -173,3 +173,17 @@ pub(crate) fn check_memory(context: &Context, groups: &[Group]) -> Result<()> {
     Err(Error::new(Kind::MemoryLimit, message)
         .hint("name fewer columns, filter, load in shards, or raise memory_limit"))
 }
+
+/// What a load's fetcher counted, as JSON.
+pub(crate) fn fetch_metrics(fetcher: &crate::fetch::Fetcher) -> serde_json::Value {
+    let counters = &fetcher.counters;
+    let seconds = counters.wall().as_secs_f64();
+    let rate = if seconds > 0.0 { counters.bytes() as f64 / 1e6 / seconds } else { 0.0 };
+    serde_json::json!({
+        "requests": counters.requests(),
+        "retries": counters.retries(),
+        "bytes": counters.bytes(),
+        "busy_s": seconds,
+        "mb_per_s": rate,
+    })
+}

@@ -74,7 +74,8 @@ pub(crate) async fn open(context: &Arc<Context>, files: Vec<FileTask>) -> Result
 
 async fn open_one(context: &Context, task: FileTask) -> Result<OpenFile> {
     context.cancel.check()?;
-    let object = context.fetch_object(&task)?;
+    let object = PinnedObject::new(context.store.clone(), task.location.as_str(), task.size);
+    let object = object.with_fetcher(context.fetcher.clone());
     let footer = footer::read(&object).await?;
     let place = |error: Error| error.at(&task.location);
     let reader = layout::reader_metadata(footer.metadata, context.request.embedded_schema).map_err(place)?;
@@ -100,7 +101,7 @@ fn add_groups(context: &Context, file: Arc<OpenFile>, groups: &mut Vec<Group>) -
             continue;
         }
         let leaf = |id: i32| leaf_source(&file, id);
-        if context.predicate != Predicate::True && !may_match(&context.predicate, row_group, &leaf) {
+        if context.predicate != Predicate::True && !may_match(&context.predicate, metadata.file_metadata(), row_group, &leaf) {
             context.metrics.row_groups_pruned.add(1);
             continue;
         }
@@ -134,12 +135,6 @@ pub(crate) fn cut(groups: &mut Vec<Group>, limit: usize) {
         left -= group.rows();
         true
     });
-}
-
-impl Context {
-    fn fetch_object(&self, task: &FileTask) -> Result<PinnedObject> {
-        Ok(PinnedObject::new(self.store.clone(), &task.location, task.size))
-    }
 }
 
 fn keep_first(mask: &BooleanBuffer, keep: usize) -> BooleanBuffer {

@@ -32,7 +32,7 @@ pub struct Footer {
 
 /// Reads the footer of an object.
 pub async fn read(object: &PinnedObject) -> Result<Footer> {
-    let guess = match object.known_size() {
+    let guess = match object.size() {
         Some(size) if size <= WHOLE_FILE_BYTES => size.max(1),
         _ => GUESS_BYTES,
     };
