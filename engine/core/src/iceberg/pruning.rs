@@ -41,15 +41,20 @@ impl<'a> Facts<'a> {
         Facts { lower: value, upper: value, no_nans: !nan, only_nans: nan, ..known }
     }
 
-    /// Bounds over all values that are not null: NaN is the upper one where it cannot be ruled out.
-    fn full_bounds(&self, field_type: &Type) -> (Option<Scalar<'a>>, Option<Scalar<'a>>) {
-        const NAN: Option<Scalar> = Some(Scalar::Float(f64::NAN));
+    /// Bounds of the values that are neither null nor NaN, where they can be trusted.
+    fn number_bounds(&self) -> (Option<Scalar<'a>>, Option<Scalar<'a>>) {
         let number = |bound: &Scalar| !bound.is_nan(); // some writers put NaN there: it says nothing
-        let (lower, upper) = match (self.lower.filter(number), self.upper.filter(number)) {
-            // The wrong way round: written in another order (UUIDs as signed numbers), not to be trusted
+        match (self.lower.filter(number), self.upper.filter(number)) {
+            // The wrong way round: written in another order (UUIDs as signed numbers)
             (Some(lower), Some(upper)) if lower.order(upper).is_none_or(Ordering::is_gt) => (None, None),
             bounds => bounds,
-        };
+        }
+    }
+
+    /// Bounds of the values that are not null: NaN is the upper one where it cannot be ruled out.
+    fn full_bounds(&self, field_type: &Type) -> (Option<Scalar<'a>>, Option<Scalar<'a>>) {
+        const NAN: Option<Scalar> = Some(Scalar::Float(f64::NAN));
+        let (lower, upper) = self.number_bounds();
         match field_type {
             Type::Float | Type::Double if self.only_nans => (NAN, NAN),
             Type::Float | Type::Double if self.no_nans => (lower, upper.or(Some(Scalar::Float(f64::INFINITY)))),
@@ -76,8 +81,16 @@ pub(crate) fn refute(leaf: &Leaf, facts: &Facts) -> Option<Cause> {
         _ if facts.only_nulls => Some(Cause::Nulls),
         Op::NotNull => None,
         Op::IsNan => because(facts.no_nans, Cause::Nans),
+        Op::Eq | Op::In => because(none_of(&leaf.values, facts, &leaf.field_type), Cause::Bounds),
         _ => because(outside(leaf, facts.full_bounds(&leaf.field_type)), Cause::Bounds),
     }
+}
+
+/// Whether none of the sorted values, NaN the last, is among the facts' values.
+fn none_of(values: &[Literal], facts: &Facts, field_type: &Type) -> bool {
+    let numbers = values.partition_point(|value| !Scalar::of(value).is_nan());
+    let (lower, upper) = if facts.only_nans { facts.full_bounds(field_type) } else { facts.number_bounds() };
+    none_within(&values[..numbers], lower, upper) && (numbers == values.len() || facts.no_nans)
 }
 
 fn outside(leaf: &Leaf, (lower, upper): (Option<Scalar>, Option<Scalar>)) -> bool {
@@ -93,7 +106,6 @@ fn outside(leaf: &Leaf, (lower, upper): (Option<Scalar>, Option<Scalar>)) -> boo
         Op::Le => is(lower, first, &[Greater]),
         Op::Gt => is(upper, first, &[Less, Equal]),
         Op::Ge => is(upper, first, &[Less]),
-        Op::Eq | Op::In => none_within(&leaf.values, lower, upper),
         Op::Ne | Op::NotIn => same && !none_within(&leaf.values, lower, upper),
         Op::StartsWith => no_prefix(lower, upper, first),
         Op::NotStartsWith => {
@@ -102,7 +114,7 @@ fn outside(leaf: &Leaf, (lower, upper): (Option<Scalar>, Option<Scalar>)) -> boo
             };
             starts(lower) && starts(upper)
         }
-        Op::IsNull | Op::NotNull | Op::IsNan | Op::NotNan => false,
+        Op::Eq | Op::In | Op::IsNull | Op::NotNull | Op::IsNan | Op::NotNan => false, // by their own rules
     }
 }
 
