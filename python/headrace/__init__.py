@@ -1,1 +1,55 @@
-"""headrace: warehouse tables on S3 into this process's Arrow memory, with nothing installed beside it."""
+"""headrace: warehouse tables on S3 into this process's Arrow memory, with nothing installed beside it.
+
+>>> import headrace
+>>> frame = headrace.Table("db.table").load("ds = '2026-01-01'")  # doctest: +SKIP
+>>> frame.to_pandas()  # doctest: +SKIP
+
+Names are imported on first use (PEP 562), so that `import headrace` stays under 30 ms.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from headrace import errors as errors
+    from headrace._engine import __version__ as __version__
+    from headrace.catalog import Catalog as Catalog
+    from headrace.catalog import load_catalog as load_catalog
+    from headrace.column import MetaflowColumn as MetaflowColumn
+    from headrace.dataframe import MetaflowDataFrame as MetaflowDataFrame
+    from headrace.files import read_parquet as read_parquet
+    from headrace.filters import col as col
+    from headrace.plan import ScanPlan as ScanPlan
+    from headrace.plan import Shard as Shard
+    from headrace.table import Table as Table
+
+_HOMES = {
+    "Catalog": "headrace.catalog",
+    "MetaflowColumn": "headrace.column",
+    "MetaflowDataFrame": "headrace.dataframe",
+    "ScanPlan": "headrace.plan",
+    "Shard": "headrace.plan",
+    "Table": "headrace.table",
+    "__version__": "headrace._engine",
+    "col": "headrace.filters",
+    "load_catalog": "headrace.catalog",
+    "read_parquet": "headrace.files",
+}
+
+__all__ = [*_HOMES, "errors"]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return importlib.import_module("headrace.errors")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'headrace' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,11 +1,15 @@
 //! `FileList`: the data files of a plan or shard, and the planning that makes one.
 
-use headrace_core::iceberg::files;
+use headrace_core::iceberg::request::PlanRequest;
+use headrace_core::iceberg::{files, plan as planning};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyType};
 
 use crate::capsule;
 use crate::errors::to_python;
+use crate::gate::wait;
+use crate::load::predicate;
+use crate::store::Store;
 
 /// The data files of a plan or shard, columnar.
 #[pyclass(frozen, module = "headrace._engine")]
@@ -79,4 +83,15 @@ impl FileList {
         let values = self.inner.int64(column).map_err(|error| to_python(py, &error))?;
         Ok(values.values().iter().sum())
     }
+}
+
+/// Plans a scan: (files, report as JSON).
+#[pyfunction]
+#[pyo3(signature = (store, request, filter=None))]
+pub fn plan(py: Python<'_>, store: &Store, request: &str, filter: Option<&str>) -> PyResult<(FileList, String)> {
+    let request = PlanRequest::from_json(request).map_err(|error| to_python(py, &error))?;
+    let filter = predicate(py, filter)?;
+    let store = store.inner.clone();
+    let (files, report) = wait(py, |cancel| async move { planning::plan(&store, &request, &filter, &cancel).await })?;
+    Ok((FileList { inner: files }, report.to_json()))
 }

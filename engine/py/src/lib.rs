@@ -20,6 +20,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<column::Column>()?;
     module.add_function(wrap_pyfunction!(store::http_request, module)?)?;
     module.add_function(wrap_pyfunction!(store::aws_credentials, module)?)?;
+    module.add_function(wrap_pyfunction!(files::plan, module)?)?;
     module.add_function(wrap_pyfunction!(load::load, module)?)?;
     module.add_function(wrap_pyfunction!(load::read_parquet, module)?)?;
     module.add_function(wrap_pyfunction!(load::parquet_schema, module)?)?;

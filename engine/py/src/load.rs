@@ -14,7 +14,8 @@ use crate::frame::Frame;
 use crate::gate::{wait, wait_with_progress};
 use crate::store::Store;
 
-fn predicate(py: Python<'_>, filter: Option<&str>) -> PyResult<Predicate> {
+/// A filter's JSON, or everything.
+pub fn predicate(py: Python<'_>, filter: Option<&str>) -> PyResult<Predicate> {
     filter.map_or(Ok(Predicate::True), Predicate::from_json).map_err(|error| to_python(py, &error))
 }
 

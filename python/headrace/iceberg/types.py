@@ -95,6 +95,11 @@ class NestedField:
     initial_default: Any = None
     write_default: Any = None
 
+    @property
+    def field_type(self) -> Type:
+        """The type, under the name by which filters ask for it."""
+        return self.type
+
     def to_json(self) -> dict[str, Any]:
         """The struct field's JSON (Appendix C)."""
         json: dict[str, Any] = {

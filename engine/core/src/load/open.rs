@@ -101,7 +101,9 @@ fn add_groups(context: &Context, file: Arc<OpenFile>, groups: &mut Vec<Group>) -
             continue;
         }
         let leaf = |id: i32| leaf_source(&file, id);
-        if context.predicate != Predicate::True && !may_match(&context.predicate, metadata.file_metadata(), row_group, &leaf) {
+        if context.predicate != Predicate::True
+            && !may_match(&context.predicate, metadata.file_metadata(), row_group, &leaf)
+        {
             context.metrics.row_groups_pruned.add(1);
             continue;
         }

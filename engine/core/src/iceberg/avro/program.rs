@@ -1,0 +1,153 @@
+//! The decoder program: the steps that a record's bytes are taken through, run once a record.
+//!
+//! Compiled by [`super::compile`] from the writer's schema and the wanted fields. Steps append to columns or skip; no
+//! value is built that is not kept. Must not know: schema JSON, files.
+
+use super::columns::Column;
+use super::cursor::{Cursor, invalid};
+use crate::error::Result;
+
+/// What to do with the next bytes.
+#[derive(Debug)]
+pub(super) enum Step {
+    Nothing,
+    /// This many ints, longs or enums in a row
+    SkipVarints(usize),
+    SkipBytes,
+    SkipFixed(usize),
+    /// Arrays; the least number of bytes of an item comes second
+    SkipArray(Box<Step>, usize),
+    SkipMap(Box<Step>, usize),
+    /// Skip a record by its index among the skip programs: named types may be recursive
+    Skip(usize),
+    Union(Box<[Step]>),
+    Record(Box<[Step]>),
+    Boolean(usize),
+    Integer(usize),
+    Float(usize),
+    Double(usize),
+    Bytes(usize),
+    Fixed(usize, usize),
+    /// An array of (int key, value) records: values of these keys are kept
+    Pick(Box<Pick>),
+    /// An array of records, whose fields go to other columns
+    List {
+        slot: usize,
+        item: Box<Step>,
+        smallest: usize,
+    },
+}
+
+/// Which values of an int-keyed map are kept.
+#[derive(Debug)]
+pub(super) struct Pick {
+    /// Steps before the value, after the key
+    pub(super) before: Box<[Step]>,
+    pub(super) wanted: Box<[(i32, Step)]>,
+    pub(super) unwanted: Step,
+    /// Steps after the value
+    pub(super) after: Box<[Step]>,
+}
+
+/// A program and its skip programs.
+#[derive(Debug)]
+pub(super) struct Program {
+    pub(super) root: Step,
+    pub(super) skips: Vec<Step>,
+}
+
+const MAX_DEPTH: usize = 64;
+
+impl Program {
+    /// Decodes one record into row `row` of the columns.
+    #[inline]
+    pub(super) fn run(&self, cursor: &mut Cursor, columns: &mut [Column], row: usize) -> Result<()> {
+        self.step(&self.root, cursor, columns, row, 0)
+    }
+
+    fn step(&self, step: &Step, cursor: &mut Cursor, columns: &mut [Column], row: usize, depth: usize) -> Result<()> {
+        match step {
+            Step::Nothing => Ok(()),
+            Step::SkipVarints(count) => cursor.skip_varints(*count),
+            Step::SkipBytes => cursor.bytes().map(drop),
+            Step::SkipFixed(length) => cursor.take(*length).map(drop),
+            Step::Record(steps) => steps.iter().try_for_each(|each| self.step(each, cursor, columns, row, depth)),
+            Step::Union(branches) => {
+                let branch = cursor.varint()?;
+                match usize::try_from(branch).ok().and_then(|at| branches.get(at)) {
+                    Some(chosen) => self.step(chosen, cursor, columns, row, depth),
+                    None => Err(invalid(format!("Avro: branch {branch} of a union of {}", branches.len()))),
+                }
+            }
+            Step::Integer(slot) => columns[*slot].push_integer(row, cursor.varint()?),
+            Step::Bytes(slot) => columns[*slot].push_bytes(row, cursor.bytes()?),
+            Step::Fixed(slot, length) => columns[*slot].push_bytes(row, cursor.take(*length)?),
+            Step::Boolean(slot) => columns[*slot].push_integer(row, i64::from(cursor.boolean()?)),
+            Step::Float(slot) => columns[*slot].push_float(row, f64::from(cursor.float()?)),
+            Step::Double(slot) => columns[*slot].push_float(row, cursor.double()?),
+            Step::SkipArray(item, smallest) => self.skip_items(item, *smallest, false, cursor, depth),
+            Step::SkipMap(value, smallest) => self.skip_items(value, smallest + 1, true, cursor, depth),
+            Step::Skip(_) if depth >= MAX_DEPTH => Err(invalid(format!("Avro: over {MAX_DEPTH} levels of nesting"))),
+            Step::Skip(index) => self.step(&self.skips[*index], cursor, &mut [], 0, depth + 1),
+            Step::Pick(pick) => self.pick(pick, cursor, columns, row, depth),
+            Step::List { slot, item, smallest } => {
+                let mut next = columns[*slot].next_item();
+                loop {
+                    let (count, _) = cursor.items(*smallest)?;
+                    if count == 0 {
+                        return columns[*slot].push_list(row, next);
+                    }
+                    for at in next..next + count {
+                        self.step(item, cursor, columns, at, depth)?;
+                    }
+                    next += count;
+                }
+            }
+        }
+    }
+
+    fn skip_items(&self, item: &Step, smallest: usize, keyed: bool, cursor: &mut Cursor, depth: usize) -> Result<()> {
+        loop {
+            match (cursor.items(smallest)?, item) {
+                ((0, _), _) => return Ok(()),
+                ((_, Some(length)), _) => cursor.take(length).map(drop)?,
+                ((_, None), Step::Nothing) if !keyed => {}
+                ((count, None), Step::SkipVarints(each)) if !keyed => {
+                    cursor.skip_varints(count.saturating_mul(*each))?
+                }
+                ((count, None), _) => {
+                    for _ in 0..count {
+                        if keyed {
+                            cursor.bytes()?;
+                        }
+                        self.step(item, cursor, &mut [], 0, depth)?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn pick(&self, pick: &Pick, cursor: &mut Cursor, columns: &mut [Column], row: usize, depth: usize) -> Result<()> {
+        loop {
+            let (count, _) = cursor.items(1)?; // a key takes a byte
+            if count == 0 {
+                return Ok(());
+            }
+            for _ in 0..count {
+                let key = cursor.varint()?;
+                pick.before.iter().try_for_each(|each| self.step(each, cursor, columns, row, depth))?;
+                let wanted = pick.wanted.iter().find(|(wanted, _)| i64::from(*wanted) == key);
+                let value = wanted.map_or(&pick.unwanted, |(_, step)| step);
+                self.step(value, cursor, columns, row, depth)?;
+                pick.after.iter().try_for_each(|each| self.step(each, cursor, columns, row, depth))?;
+            }
+        }
+    }
+}
+
+impl Step {
+    /// Skips without looking into other programs: may be inlined.
+    pub(super) fn is_leaf(&self) -> bool {
+        matches!(self, Step::Nothing | Step::SkipVarints(_) | Step::SkipBytes | Step::SkipFixed(_))
+    }
+}

@@ -1,0 +1,196 @@
+//! A manifest's entries -> the files that are kept, as a batch of the file list, and the count of those that are not.
+//!
+//! Must not know: Avro, stores. Neighbours: `manifests` and `pruning` below, `plan` above.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, StructArray, new_null_array};
+use arrow_schema::{DataType, Field, Fields, Schema as ArrowSchema, SchemaRef};
+
+use crate::error::{Error, Kind, Result};
+use crate::iceberg::files::SPECS;
+use crate::iceberg::manifest_list::{FieldSummary, ManifestFile};
+use crate::iceberg::manifests::{Entries, Entry, spec_id_of};
+use crate::iceberg::predicate::Predicate;
+use crate::iceberg::pruning::{Facts, Filter, Reason, SpecFilter, refute};
+use crate::iceberg::report::Tally;
+use crate::iceberg::request::PlanRequest;
+use crate::iceberg::scalar::Scalar;
+use crate::iceberg::schema::Type;
+use crate::iceberg::specs::{PartitionColumns, PartitionSpec};
+use crate::iceberg::values::partition_array;
+use crate::runtime::Cancel;
+
+/// What every manifest of a plan is judged with.
+pub(crate) struct Judge {
+    filter: Filter,
+    /// Field ids that the filter tests
+    fields: Vec<i32>,
+    /// For every leaf of the filter its field's position in `fields`
+    field_of_leaf: Vec<usize>,
+    specs: HashMap<i32, (PartitionSpec, SpecFilter)>,
+    columns: PartitionColumns,
+    schema: SchemaRef,
+}
+
+impl Judge {
+    /// Prepares a filter for the specs of a table.
+    pub(crate) fn new(request: &PlanRequest, predicate: &Predicate) -> Result<Judge> {
+        let filter = Filter::new(predicate, &request.schema);
+        let fields = predicate.fields();
+        let position = |id: i32| fields.iter().position(|field| *field == id).unwrap_or(0);
+        let columns = PartitionColumns::of(&request.specs);
+        Ok(Judge {
+            field_of_leaf: filter.leaves.iter().map(|named| position(named.leaf.field)).collect(),
+            specs: request.specs.iter().map(|spec| (spec.id, (spec.clone(), filter.project(spec)))).collect(),
+            schema: schema(&columns, &request.specs_json)?,
+            columns,
+            fields,
+            filter,
+        })
+    }
+
+    /// The schema of the file list.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// Why a manifest need not be read; None if it must be.
+    pub(crate) fn prune_manifest(&self, manifest: &ManifestFile) -> Result<Option<Vec<Reason>>> {
+        if manifest.live_files() == Some(0) {
+            return Ok(Some(vec!["no live files".into()]));
+        }
+        let Some(spec_id) = manifest.spec_id else { return Ok(self.filter.refuted(&|_| None)) };
+        let (spec, projected) = self.spec(spec_id)?;
+        let summaries = manifest.partitions.len() == spec.fields.len();
+        let facts = |position: usize| match &spec.fields[position].value_type {
+            Some(value_type) if summaries => summary_facts(&manifest.partitions[position], value_type),
+            _ => Facts::default(),
+        };
+        Ok(self.filter.refuted(&|leaf| projected.refuted(leaf, &facts)))
+    }
+
+    /// Decodes a manifest and lists its files that may hold a matching row.
+    pub(crate) fn list(&self, bytes: &[u8], manifest: &ManifestFile, cancel: &Cancel) -> Result<(RecordBatch, Tally)> {
+        let spec_id = match manifest.spec_id {
+            Some(id) => id,
+            None => spec_id_of(bytes)?.unwrap_or(0),
+        };
+        let (spec, projected) = self.spec(spec_id)?;
+        let mut entries = Entries::decode(bytes, manifest, spec, &self.fields, cancel)?;
+        let mut tally = Tally::default();
+        tally.manifest_read(bytes.len());
+        let mut kept = Vec::new();
+        for row in 0..entries.len() {
+            if row % 1024 == 0 {
+                cancel.check()?;
+            }
+            let Some(entry) = entries.live(row)? else { continue };
+            if self.keeps(&entries, &entry, projected, &mut tally) {
+                entries.check_readable(row)?;
+                kept.push(entry);
+            }
+        }
+        Ok((self.batch(&entries, &kept, spec)?, tally))
+    }
+
+    fn keeps(&self, entries: &Entries, entry: &Entry, projected: &SpecFilter, tally: &mut Tally) -> bool {
+        let (rows, bytes) = (entry.record_count.unsigned_abs(), entry.file_size.unsigned_abs());
+        let partition = |position: usize| entries.partition_facts(entry.row, position);
+        let by_partition = |leaf: usize| projected.refuted(leaf, &partition);
+        if let Some(reasons) = self.filter.refuted(&by_partition) {
+            tally.by_partition.add(rows, bytes);
+            tally.file_pruned(&reasons);
+            return false;
+        }
+        let by_statistics = |leaf: usize| {
+            let test = &self.filter.leaves[leaf].leaf;
+            let facts = entries.statistics_facts(entry, self.field_of_leaf[leaf], &test.field_type);
+            refute(test, &facts).map(|cause| self.filter.reason(leaf, cause))
+        };
+        // A leaf is refuted by either, so that an `or` of one partition and one other test can be, too
+        let by_either = |leaf: usize| by_partition(leaf).or_else(|| by_statistics(leaf));
+        if let Some(reasons) = self.filter.refuted(&by_either) {
+            tally.by_statistics.add(rows, bytes);
+            tally.file_pruned(&reasons);
+            return false;
+        }
+        tally.kept.add(rows, bytes);
+        true
+    }
+
+    fn batch(&self, entries: &Entries, kept: &[Entry], spec: &PartitionSpec) -> Result<RecordBatch> {
+        let paths = kept.iter().map(|entry| entries.path(entry.row)).collect::<Result<Vec<_>>>()?;
+        let sizes: ArrayRef = Arc::new(Int64Array::from_iter_values(kept.iter().map(|entry| entry.file_size)));
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(StringArray::from(paths)),
+            Arc::clone(&sizes),
+            Arc::new(Int64Array::from_iter_values(kept.iter().map(|entry| entry.record_count))),
+            Arc::new(Int64Array::from_iter_values(kept.iter().map(|_| 0))),
+            sizes,
+            Arc::new(Int32Array::from_iter_values(kept.iter().map(|_| spec.id))),
+            Arc::new(Int64Array::from_iter_values(kept.iter().map(|entry| entry.sequence_number))),
+            Arc::new(kept.iter().map(|entry| entry.first_row_id).collect::<Int64Array>()),
+            Arc::new(self.partitions(entries, kept, spec)?),
+        ];
+        RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(internal)
+    }
+
+    fn partitions(&self, entries: &Entries, kept: &[Entry], spec: &PartitionSpec) -> Result<StructArray> {
+        let fields = self.columns.arrow_fields()?;
+        let filled = self.columns.filled_by(spec)?;
+        let rows: Vec<usize> = kept.iter().map(|entry| entry.row).collect();
+        let arrays = filled.iter().zip(&fields).map(|(from, field)| match from {
+            Some((position, value_type)) => partition_array(entries.partition(*position), &rows, value_type)
+                .map_err(|e| Error::new(e.kind(), format!("partition {}: {e}", spec.fields[*position].name))),
+            None => Ok(new_null_array(field.data_type(), rows.len())),
+        });
+        let arrays = arrays.collect::<Result<Vec<_>>>()?;
+        StructArray::try_new_with_length(fields, arrays, None, rows.len()).map_err(internal)
+    }
+
+    fn spec(&self, id: i32) -> Result<&(PartitionSpec, SpecFilter)> {
+        self.specs.get(&id).ok_or_else(|| {
+            let mut known: Vec<_> = self.specs.keys().copied().collect();
+            known.sort_unstable();
+            Error::new(Kind::InvalidData, format!("partition spec {id} is not among the table's: {known:?}"))
+        })
+    }
+}
+
+fn summary_facts<'a>(summary: &'a FieldSummary, value_type: &Type) -> Facts<'a> {
+    let bound = |bytes: &'a Option<Vec<u8>>| Scalar::from_bound(value_type, bytes.as_deref()?);
+    let no_values = summary.lower.is_none() && summary.upper.is_none();
+    let no_nans = summary.contains_nan == Some(false) || !matches!(value_type, Type::Float | Type::Double);
+    Facts {
+        lower: bound(&summary.lower),
+        upper: bound(&summary.upper),
+        no_nulls: summary.contains_null == Some(false),
+        only_nulls: summary.contains_null == Some(true) && no_values && no_nans,
+        no_nans,
+        only_nans: false,
+    }
+}
+
+fn schema(columns: &PartitionColumns, specs_json: &str) -> Result<SchemaRef> {
+    let int64 = |name: &str, nullable: bool| Field::new(name, DataType::Int64, nullable);
+    let partition: Fields = columns.arrow_fields()?;
+    let fields = vec![
+        Field::new("location", DataType::Utf8, false),
+        int64("file_size", false),
+        int64("record_count", false),
+        int64("start", false),
+        int64("length", false),
+        Field::new("spec_id", DataType::Int32, false),
+        int64("sequence_number", false),
+        int64("first_row_id", true),
+        Field::new("partition", DataType::Struct(partition), false),
+    ];
+    let metadata = HashMap::from([(SPECS.to_string(), specs_json.to_string())]);
+    Ok(Arc::new(ArrowSchema::new(fields).with_metadata(metadata)))
+}
+
+fn internal(error: arrow_schema::ArrowError) -> Error {
+    Error::new(Kind::Internal, format!("the file list could not be built: {error}"))
+}

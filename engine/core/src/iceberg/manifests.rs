@@ -1,0 +1,269 @@
+//! A manifest -> the columns of its entries: what the file list needs, partition values, statistics of filtered fields.
+//!
+//! Spec: Manifests, Sequence Number Inheritance, First Row ID Inheritance. Must not know: how files are judged or
+//! listed. Neighbours: `avro` below, `listing` above.
+
+use crate::error::{Error, Kind, Result};
+use crate::iceberg::avro::{AvroFile, Column, ColumnKind, Columns, Want, WantField};
+use crate::iceberg::manifest_list::{Content, ManifestFile};
+use crate::iceberg::pruning::Facts;
+use crate::iceberg::scalar::{Scalar, decimal};
+use crate::iceberg::schema::Type;
+use crate::iceberg::specs::PartitionSpec;
+use crate::runtime::Cancel;
+
+const STATUS: usize = 0;
+const SEQUENCE_NUMBER: usize = 1;
+const CONTENT: usize = 2;
+const PATH: usize = 3;
+const FORMAT: usize = 4;
+const RECORD_COUNT: usize = 5;
+const FILE_SIZE: usize = 6;
+const KEY_METADATA: usize = 7;
+const FIRST_ROW_ID: usize = 8;
+/// Partition values follow, one slot a field of the spec, then five slots for every field with statistics.
+const PARTITIONS: usize = 9;
+
+/// Fields of an entry: id, name, kind, required.
+const ENTRY: [(i32, &str, ColumnKind, bool); 2] =
+    [(0, "status", ColumnKind::Integer, true), (3, "sequence_number", ColumnKind::Integer, false)];
+/// Fields of its data file.
+const DATA_FILE: [(i32, &str, ColumnKind, bool); 7] = [
+    (134, "content", ColumnKind::Integer, false),
+    (100, "file_path", ColumnKind::Bytes, true),
+    (101, "file_format", ColumnKind::Bytes, true),
+    (103, "record_count", ColumnKind::Integer, true),
+    (104, "file_size_in_bytes", ColumnKind::Integer, true),
+    (131, "key_metadata", ColumnKind::Bytes, false),
+    (142, "first_row_id", ColumnKind::Integer, false),
+];
+/// Statistics of a field, by their offset from its first slot.
+const STATISTICS: [(i32, &str, ColumnKind); 5] = [
+    (125, "lower_bounds", ColumnKind::Bytes),
+    (128, "upper_bounds", ColumnKind::Bytes),
+    (110, "null_value_counts", ColumnKind::Integer),
+    (137, "nan_value_counts", ColumnKind::Integer),
+    (109, "value_counts", ColumnKind::Integer),
+];
+/// Rows or bytes beyond what any file has: a number above it is damage.
+const MOST: i64 = 1 << 48;
+
+/// The decoded entries of one manifest.
+pub(crate) struct Entries<'a> {
+    decoded: Columns,
+    manifest: &'a ManifestFile,
+    spec: &'a PartitionSpec,
+    statistics: Vec<i32>,
+    next_row_id: Option<i64>,
+}
+
+/// A live data file.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Entry {
+    /// Its row in the columns
+    pub(crate) row: usize,
+    pub(crate) record_count: i64,
+    pub(crate) file_size: i64,
+    pub(crate) sequence_number: i64,
+    pub(crate) first_row_id: Option<i64>,
+}
+
+/// The spec that a manifest's header names, for manifests without a list.
+pub(crate) fn spec_id_of(bytes: &[u8]) -> Result<Option<i32>> {
+    Ok(AvroFile::open(bytes)?.metadata("partition-spec-id").and_then(|id| id.trim().parse().ok()))
+}
+
+/// Live entries of a delete manifest, for lists that do not count them.
+pub(crate) fn count_live(bytes: &[u8], cancel: &Cancel) -> Result<u64> {
+    let decoded = AvroFile::open(bytes)?.decode(&[field(STATUS, ENTRY[STATUS])], &[ColumnKind::Integer], cancel)?;
+    let live = (0..decoded.records).filter(|row| decoded.columns[STATUS].integer(*row) != Some(2));
+    Ok(live.count() as u64)
+}
+
+impl<'a> Entries<'a> {
+    /// Decodes a manifest of data files; `statistics`: the field ids whose bounds and counts are wanted.
+    pub(crate) fn decode(
+        bytes: &[u8],
+        manifest: &'a ManifestFile,
+        spec: &'a PartitionSpec,
+        statistics: &[i32],
+        cancel: &Cancel,
+    ) -> Result<Entries<'a>> {
+        let file = AvroFile::open(bytes)?;
+        if file.metadata("content").is_some_and(|content| content != "data") || manifest.content != Content::Data {
+            return Err(invalid("a manifest of deletes is listed as one of data files"));
+        }
+        let (wanted, kinds) = layout(spec, statistics);
+        let decoded = file.decode(&wanted, &kinds, cancel)?;
+        let next_row_id = manifest.first_row_id;
+        Ok(Entries { decoded, manifest, spec, statistics: statistics.to_vec(), next_row_id })
+    }
+
+    /// Number of entries, deleted ones too.
+    pub(crate) fn len(&self) -> usize {
+        self.decoded.records
+    }
+
+    /// The live file of an entry, None if it is deleted. Rows must be asked for in order: row ids are handed out.
+    pub(crate) fn live(&mut self, row: usize) -> Result<Option<Entry>> {
+        let bad = |what: String| invalid(format!("manifest entry {row}: {what}"));
+        let added = match self.integer(STATUS, row) {
+            Some(0) => false,
+            Some(1) => true,
+            Some(2) => return Ok(None),
+            other => return Err(bad(format!("status is {other:?}, expected 0, 1 or 2"))),
+        };
+        if let Some(content @ 1..) = self.integer(CONTENT, row) {
+            return Err(bad(format!("content is {content} in a manifest of data files, expected 0")));
+        }
+        let number = |slot: usize, name: &str| match self.integer(slot, row) {
+            Some(number @ 0..=MOST) => Ok(number),
+            other => Err(bad(format!("{name} is {other:?}"))),
+        };
+        let (record_count, file_size) = (number(RECORD_COUNT, "record_count")?, number(FILE_SIZE, "file_size")?);
+        let inherited = self.manifest.sequence_number;
+        let sequence_number = match self.integer(SEQUENCE_NUMBER, row) {
+            Some(own) => own,
+            None if added || inherited == 0 => inherited,
+            None => return Err(bad("an existing file has no sequence number".to_string())),
+        };
+        let first_row_id = self.row_id(row, record_count).map_err(bad)?;
+        Ok(Some(Entry { row, record_count, file_size, sequence_number, first_row_id }))
+    }
+
+    /// The file's own first row id, or the next one of the manifest.
+    fn row_id(&mut self, row: usize, record_count: i64) -> Result<Option<i64>, String> {
+        match (self.integer(FIRST_ROW_ID, row), self.next_row_id) {
+            (_, None) => Ok(None),
+            (Some(own), _) => Ok(Some(own)),
+            (None, Some(next)) => {
+                self.next_row_id = Some(next.checked_add(record_count).ok_or("row ids overflow")?);
+                Ok(Some(next))
+            }
+        }
+    }
+
+    /// Location of the file.
+    pub(crate) fn path(&self, row: usize) -> Result<&str> {
+        let path = self.decoded.columns[PATH].bytes(row).and_then(|bytes| std::str::from_utf8(bytes).ok());
+        path.ok_or_else(|| invalid(format!("manifest entry {row}: file_path is null or not UTF-8")))
+    }
+
+    /// Refuses files that this version cannot read, by name.
+    pub(crate) fn check_readable(&self, row: usize) -> Result<()> {
+        let format = self.decoded.columns[FORMAT].bytes(row).unwrap_or_default();
+        let refused = |message: String| Err(Error::new(Kind::Unsupported, message).at(self.path(row)?));
+        if !format.eq_ignore_ascii_case(b"parquet") {
+            return refused(format!("a data file in {} format, expected Parquet", String::from_utf8_lossy(format)));
+        }
+        match self.decoded.columns[KEY_METADATA].bytes(row) {
+            Some(key) if !key.is_empty() => refused("an encrypted data file, which this version does not read".into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// The column of a partition field, by its position in the spec.
+    pub(crate) fn partition(&self, position: usize) -> &Column {
+        &self.decoded.columns[PARTITIONS + position]
+    }
+
+    /// What the partition tuple says of a partition field.
+    pub(crate) fn partition_facts(&self, row: usize, position: usize) -> Facts<'_> {
+        let Some(value_type) = &self.spec.fields[position].value_type else { return Facts::default() };
+        let column = self.partition(position);
+        let value = match kind_of(value_type) {
+            Some(ColumnKind::Integer) => column.integer(row).map(Scalar::Integer),
+            Some(ColumnKind::Float) => column.float(row).map(Scalar::Float),
+            Some(ColumnKind::Bytes) => match (column.bytes(row), value_type) {
+                (Some(bytes), Type::Decimal(_, _)) => match decimal(bytes) {
+                    Some(value) => Some(Scalar::Decimal(value)),
+                    None => return Facts::default(), // not null, but nothing that could be compared
+                },
+                (bytes, _) => bytes.map(Scalar::Bytes),
+            },
+            _ => return Facts::default(),
+        };
+        Facts::of_value(value)
+    }
+
+    /// What the statistics say of a field, by its position among those asked for.
+    pub(crate) fn statistics_facts(&self, entry: &Entry, position: usize, field_type: &Type) -> Facts<'_> {
+        let column = |offset: usize| &self.decoded.columns[self.statistics_slot(position) + offset];
+        let bound = |offset: usize| Scalar::from_bound(field_type, column(offset).bytes(entry.row)?);
+        let count = |offset: usize| column(offset).integer(entry.row).filter(|count| *count >= 0);
+        let (nulls, nans) = (count(2), count(3));
+        // Values may be more than rows below a list; then nulls among them say nothing of rows, so both must agree.
+        let rows = entry.record_count.max(count(4).unwrap_or(0));
+        Facts {
+            lower: bound(0),
+            upper: bound(1),
+            no_nulls: nulls == Some(0),
+            only_nulls: nulls.is_some_and(|nulls| nulls >= rows),
+            no_nans: nans == Some(0),
+            only_nans: nans.is_some_and(|nans| nans > 0 && nans.saturating_add(nulls.unwrap_or(0)) >= rows),
+        }
+    }
+
+    fn statistics_slot(&self, position: usize) -> usize {
+        debug_assert!(position < self.statistics.len());
+        PARTITIONS + self.spec.fields.len() + position * STATISTICS.len()
+    }
+
+    fn integer(&self, slot: usize, row: usize) -> Option<i64> {
+        self.decoded.columns[slot].integer(row)
+    }
+}
+
+/// How a partition value of this type is decoded; None: it is not.
+pub(crate) fn kind_of(value_type: &Type) -> Option<ColumnKind> {
+    match value_type {
+        Type::Boolean
+        | Type::Int
+        | Type::Long
+        | Type::Date
+        | Type::Time
+        | Type::Timestamp(_)
+        | Type::TimestampNs(_) => Some(ColumnKind::Integer),
+        Type::Float | Type::Double => Some(ColumnKind::Float),
+        Type::Decimal(_, _) | Type::String | Type::Uuid | Type::Fixed(_) | Type::Binary => Some(ColumnKind::Bytes),
+        Type::Unknown | Type::Unread(_) | Type::Struct(_) | Type::List(_) | Type::Map(_, _) => None,
+    }
+}
+
+fn layout(spec: &PartitionSpec, statistics: &[i32]) -> (Vec<WantField>, Vec<ColumnKind>) {
+    let own = ENTRY.len();
+    let mut kinds: Vec<_> = ENTRY.iter().chain(&DATA_FILE).map(|field| field.2).collect();
+    let mut data_file: Vec<_> = DATA_FILE.iter().enumerate().map(|(at, each)| field(own + at, *each)).collect();
+
+    let mut partition = Vec::new();
+    for (position, each) in spec.fields.iter().enumerate() {
+        let kind = each.value_type.as_ref().and_then(kind_of);
+        kinds.push(kind.unwrap_or(ColumnKind::Integer));
+        // A value that should be there and is not must not be taken for null: files would be pruned by it
+        partition.extend(kind.map(|kind| field(PARTITIONS + position, (each.id, each.name.as_str(), kind, true))));
+    }
+    if !partition.is_empty() {
+        data_file.push(WantField { id: 102, name: "partition".into(), required: true, want: Want::Record(partition) });
+    }
+
+    let first = kinds.len();
+    kinds.extend(statistics.iter().flat_map(|_| STATISTICS.map(|each| each.2)));
+    for (offset, (id, name, kind)) in STATISTICS.into_iter().enumerate() {
+        let slots = (first + offset..).step_by(STATISTICS.len());
+        let keys: Vec<_> = statistics.iter().copied().zip(slots.map(|slot| Want::Column(slot, kind))).collect();
+        if !keys.is_empty() {
+            data_file.push(WantField { id, name: name.to_string(), required: false, want: Want::Pick(keys) });
+        }
+    }
+    let mut wanted: Vec<_> = ENTRY.iter().enumerate().map(|(slot, each)| field(slot, *each)).collect();
+    wanted.push(WantField { id: 2, name: "data_file".into(), required: true, want: Want::Record(data_file) });
+    (wanted, kinds)
+}
+
+fn field(slot: usize, (id, name, kind, required): (i32, &str, ColumnKind, bool)) -> WantField {
+    WantField { id, name: name.to_string(), required, want: Want::Column(slot, kind) }
+}
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(Kind::InvalidData, message)
+}

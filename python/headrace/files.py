@@ -1,0 +1,114 @@
+"""Parquet files without a table: `read_parquet`.
+
+Must not know: catalogs, snapshots. Neighbours: `headrace.credentials` finds keys, the engine reads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from headrace import config, credentials
+from headrace.errors import InvalidArgument, ObjectNotFound
+from headrace.plan import ProgressOption
+
+if TYPE_CHECKING:
+    from headrace._engine import Store
+    from headrace.dataframe import MetaflowDataFrame
+    from headrace.filters import Expression
+
+
+def read_parquet(
+    urls: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    columns: Sequence[str] | None = None,
+    filter: str | Expression | None = None,
+    properties: Mapping[str, str] | None = None,
+    *,
+    params: Mapping[str, Any] | None = None,
+    limit: int | None = None,
+    strings: str = "view",
+    progress: ProgressOption = None,
+    num_threads: int | None = None,
+    memory_limit: int | None = None,
+) -> MetaflowDataFrame:
+    """Load Parquet files without a table.
+
+    Parameters
+    ----------
+    urls : path or sequence of paths
+        Files (`s3://bucket/key`, local paths); a folder (ending in "/", or a local one) stands for every `*.parquet`
+        below it, sorted.
+    columns : sequence of str or None
+        Top-level columns to give, in this order; None gives all of the first file.
+    filter : str, Expression or None
+        As in `Table.scan`; exact, row by row.
+    properties : mapping of str to str or None
+        Storage properties (`s3.endpoint`, ...).
+    params, limit, strings, progress, num_threads, memory_limit
+        As in `Table.scan` and `ScanPlan.load`.
+
+    Returns
+    -------
+    MetaflowDataFrame
+        Columns of the first file, matched by name in the others; one that a file lacks is null there.
+
+    Raises
+    ------
+    ObjectNotFound
+        A file, or any file in a folder, is not there.
+    ColumnNotFound, FilterError, ParquetDecodingException
+        With the nearest name, the place in the text, the file and byte range.
+    """
+    from headrace import _engine
+    from headrace.dataframe import MetaflowDataFrame
+    from headrace.filters import as_filter, bind
+    from headrace.iceberg import Schema
+    from headrace.progress import resolve
+
+    given = {key: config.as_text(key, value) for key, value in (properties or {}).items()}
+    config.check_names(given)
+    paths = [urls] if isinstance(urls, str | os.PathLike) else list(urls)
+    if not paths:
+        raise InvalidArgument("no file to read", hint="give at least one path")
+    named = [os.fspath(each) for each in paths]
+    storage, refresh = _storage(given, named)
+    store = _engine.Store(storage, refresh=refresh)
+    locations = [found for each in named for found in _expand(store, each)]
+    request: dict[str, Any] = {"limit": limit, "strings": strings, "threads": num_threads, "memory_limit": memory_limit}
+    expression = as_filter(filter, params)
+    bound = None
+    if columns is not None or expression is not None:
+        schema = Schema.from_json(json.loads(_engine.parquet_schema(store, locations[0])))
+        if expression is not None:
+            bound = bind(expression, schema).to_engine_json()
+        if columns is not None:
+            fields = [schema.find_field(each) for each in columns]
+            request["columns"] = [schema.fields.index(each) for each in fields if _is_top_level(schema, each)]
+    frame = _engine.read_parquet(store, locations, json.dumps(request), bound, resolve(progress))
+    return MetaflowDataFrame(frame)
+
+
+def _is_top_level(schema: Any, field: Any) -> bool:
+    if field in schema.fields:
+        return True
+    raise InvalidArgument(f"column {field.name!r} lies inside another", hint="name the top-level column")
+
+
+def _storage(given: dict[str, str], locations: Sequence[str]) -> tuple[dict[str, str], Any]:
+    if any(credentials.is_s3(each) for each in locations):
+        return credentials.storage_properties(given)
+    return credentials.only_storage(given), None
+
+
+def _expand(store: Store, location: str) -> list[str]:
+    """The file itself, or every Parquet file below a folder."""
+    if "://" not in location and not location.startswith("file:"):
+        location = os.path.abspath(location) + ("/" if location.endswith("/") or os.path.isdir(location) else "")
+    if not location.endswith("/"):
+        return [location]
+    found = [each for each, _ in store.list(location) if each.endswith((".parquet", ".parq"))]
+    if not found:
+        raise ObjectNotFound("no *.parquet file here", location=location, hint="give files, or another folder")
+    return found

@@ -1,0 +1,334 @@
+"""`Table`: a name, a snapshot, and the way to its rows.
+
+Must not know: manifests, Parquet, bytes. Neighbours: `headrace.catalog` finds metadata, `headrace.iceberg` reads it,
+`headrace.filters` binds filters, `headrace.plan` loads.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from headrace.access import TableAccess
+from headrace.catalog import Catalog, load_catalog
+from headrace.catalog.identifiers import parse_identifier
+from headrace.errors import InvalidArgument
+from headrace.iceberg import Schema, Snapshot, TableMetadata, select_snapshot
+from headrace.plan import ProgressOption, ScanPlan
+
+if TYPE_CHECKING:
+    import pandas
+    import polars
+    import pyarrow
+
+    from headrace.dataframe import MetaflowDataFrame
+    from headrace.filters import Expression
+
+
+class Table:
+    """A warehouse table, pinned to one snapshot.
+
+    Parameters
+    ----------
+    db : str
+        "db.table" (or "a.b.table"), or the namespace alone where `table` is given.
+    table : str or None
+        Name of the table in `db`.
+    catalog : str, Catalog or None
+        A configured catalog's name or an open catalog; None is the default catalog.
+    catalog_name : str
+        The same as a name, as the Fast Data surface has it.
+    snapshot_id, as_of, branch, tag
+        Which snapshot (at most one of them): an id; a time (datetime, ISO text, milliseconds; without a zone UTC); a
+        branch's head; a tag. None is the current snapshot.
+
+    Raises
+    ------
+    MetaflowTableNotFound, NamespaceNotFound
+        With the nearest name.
+    ConfigurationError, AuthenticationError, UnreachableError
+        The catalog cannot be used or reached.
+
+    Notes
+    -----
+    A Table pickles as identity and snapshot: no secrets, no metadata. In another process it finds its credentials in
+    that process's configuration, and reads the same snapshot.
+
+    Examples
+    --------
+    >>> table = Table("demo.lineitem", catalog="demo")  # doctest: +SKIP
+    >>> table.load("l_shipdate >= '1998-09-01'", columns=["l_orderkey"])  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        db: str | Sequence[str],
+        table: str | None = None,
+        catalog: str | Catalog | None = None,
+        catalog_name: str = "",
+        *,
+        snapshot_id: int | None = None,
+        as_of: datetime | str | int | None = None,
+        branch: str | None = None,
+        tag: str | None = None,
+    ) -> None:
+        identifier = parse_identifier(db) if table is None else (*_namespace(db), table)
+        if len(identifier) < 2:
+            raise InvalidArgument(f"a table is named 'db.table', found {db!r}")
+        opened = catalog if isinstance(catalog, Catalog) else load_catalog(catalog or catalog_name or None)
+        chosen = {"snapshot_id": snapshot_id, "as_of": as_of, "branch": branch, "tag": tag}
+        self._begin(TableAccess(opened, identifier), chosen)
+
+    @classmethod
+    def at(
+        cls,
+        location: str,
+        *,
+        snapshot_id: int | None = None,
+        as_of: datetime | str | int | None = None,
+        branch: str | None = None,
+        tag: str | None = None,
+        properties: Mapping[str, str] | None = None,
+    ) -> Table:
+        """Open a table without a catalog.
+
+        Parameters
+        ----------
+        location : str
+            A metadata file, or the table's folder (its version hint, else its newest metadata).
+        properties : mapping of str to str or None
+            Storage properties (`s3.endpoint`, ...); `location-map` ("from=to,from=to") for a table that was copied.
+
+        Raises
+        ------
+        MetaflowTableNotFound, MetaflowTableInvalidData
+            There is no table, or its metadata cannot be read.
+        """
+        access = TableAccess(None, (location.rstrip("/").rpartition("/")[2],), location, properties)
+        return cls._of(access, {"snapshot_id": snapshot_id, "as_of": as_of, "branch": branch, "tag": tag})
+
+    @classmethod
+    def from_pyiceberg(cls, table: Any) -> Table:
+        """The table that a `pyiceberg.table.Table` stands for, at its current metadata file."""
+        properties = {key: str(value) for key, value in table.io.properties.items() if key.startswith(("s3.", "client."))}
+        return cls._of(TableAccess(None, tuple(table.name()), table.metadata_location, properties), {})
+
+    @classmethod
+    def _of(cls, access: TableAccess, chosen: Mapping[str, Any]) -> Table:
+        made = cls.__new__(cls)
+        made._begin(access, chosen)
+        return made
+
+    def _begin(self, access: TableAccess, chosen: Mapping[str, Any]) -> None:
+        self._access = access
+        self._chosen = {key: value for key, value in chosen.items() if value is not None}
+        _ = self._selected  # an unknown table, snapshot or branch is told here, not at the first load
+
+    @cached_property
+    def _selected(self) -> tuple[Snapshot | None, Schema]:
+        with self._access.naming():
+            return select_snapshot(self.metadata, **self._chosen)
+
+    @property
+    def metadata(self) -> TableMetadata:
+        """The table's metadata as it was when the Table was opened."""
+        return self._access.loaded().metadata
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The snapshot that is read; None for a table without any."""
+        return self._selected[0]
+
+    @property
+    def snapshot_schema(self) -> Schema:
+        """The columns as of the snapshot."""
+        return self._selected[1]
+
+    @property
+    def db(self) -> str:
+        """The namespace."""
+        return ".".join(self._access.identifier[:-1])
+
+    @property
+    def table_name(self) -> str:
+        """The name without its namespace."""
+        return self._access.identifier[-1]
+
+    @property
+    def catalog(self) -> str:
+        """The catalog's name, "" without a catalog."""
+        return self._access.catalog.name if self._access.catalog else ""
+
+    @property
+    def path(self) -> str:
+        """ "db/table"."""
+        return f"{self.db}/{self.table_name}"
+
+    @property
+    def full_path(self) -> str:
+        """ "catalog/db/table"."""
+        return f"{self.catalog}/{self.path}"
+
+    @property
+    def schema(self) -> list[dict[str, Any]]:
+        """Columns as dicts: name, type (Iceberg's name), required, field_id, doc."""
+        return [
+            {"name": each.name, "type": str(each.type), "required": each.required, "field_id": each.field_id, "doc": each.doc}
+            for each in self.snapshot_schema.fields
+        ]
+
+    @property
+    def is_iceberg(self) -> bool:
+        """True: legacy Hive tables are not read by this version."""
+        return True
+
+    @property
+    def is_hive(self) -> bool:
+        """False."""
+        return False
+
+    @property
+    def partition_columns(self) -> list[str]:
+        """Names of the columns that the current partition spec is made from."""
+        names = self.metadata.schema.names_by_id
+        sources = [each.source_id for each in self.metadata.spec.fields if each.transform.name != "void"]
+        return [names[each] for each in dict.fromkeys(sources) if each in names]
+
+    def refresh(self) -> Table:
+        """The same table as it is now: metadata read again, the same branch, tag or time chosen."""
+        return Table._of(self._access.fresh(), self._chosen)
+
+    def scan(
+        self,
+        filter: str | Expression | None = None,
+        columns: Sequence[str] | None = None,
+        limit: int | None = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+    ) -> ScanPlan:
+        """Find the files that hold the rows; nothing but metadata is read.
+
+        Parameters
+        ----------
+        filter : str, Expression or None
+            SQL-like text ("ds >= '2026-01-01' and country in ('US', 'CA')") or `col("ds") >= ...`. Rows for which it
+            is not true (false, or null) are left out, exactly.
+        columns : sequence of str or None
+            Columns to give, "a.b" for a field of a struct; None gives all.
+        limit : int or None
+            Rows at most, the first in the order of the files.
+        params : mapping or None
+            Values of the text's parameters: "id = :id" with {"id": 5}.
+
+        Returns
+        -------
+        ScanPlan
+            Prints what it reads and what it pruned; `.load()` loads it.
+
+        Raises
+        ------
+        ColumnNotFound, FilterError
+            With the nearest name, and where in the text.
+        RowDeletesError
+            The snapshot has row deletes, which this version refuses rather than return wrong rows.
+        """
+        from headrace import _engine
+        from headrace.filters import as_filter, bind
+
+        if limit is not None and (not isinstance(limit, int) or limit < 0):
+            raise InvalidArgument(f"limit is a number of rows, found {limit!r}")
+        snapshot, table_schema = self._selected
+        metadata = self.metadata
+        with self._access.naming():
+            schema = table_schema.select(columns)
+            expression = as_filter(filter, params)
+            bound = None if expression is None else bind(expression, table_schema).to_engine_json()
+            request = {
+                "table": self._access.name,
+                "format_version": metadata.format_version,
+                "snapshot_id": snapshot.snapshot_id if snapshot else None,
+                "manifest_list": snapshot.manifest_list if snapshot else None,
+                "manifests": list(snapshot.manifests) if snapshot else [],
+                "schema": _all_fields(metadata, table_schema),
+                "specs": [each.to_json() for each in metadata.specs.values()],
+            }
+            files, report = _engine.plan(self._access.store(), json.dumps(request), bound)
+        return ScanPlan(
+            access=self._access,
+            files=files,
+            schema=schema,
+            table_schema=table_schema,
+            snapshot_id=snapshot.snapshot_id if snapshot else None,
+            filter_text=None if expression is None else str(expression),
+            filter_json=bound,
+            name_mapping=metadata.name_mapping,
+            limit=limit,
+            report_json=report,
+        )
+
+    def load(
+        self,
+        filter: str | Expression | None = None,
+        columns: Sequence[str] | None = None,
+        limit: int | None = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        progress: ProgressOption = None,
+    ) -> MetaflowDataFrame:
+        """Scan and load in one call: see `scan` and `ScanPlan.load`."""
+        return self.scan(filter, columns, limit, params=params).load(progress=progress)
+
+    def to_pandas(self, filter: str | Expression | None = None, columns: Sequence[str] | None = None, **options: Any) -> pandas.DataFrame:
+        """Scan and load straight into pandas: see `ScanPlan.to_pandas`."""
+        return self.scan(filter, columns).to_pandas(**options)
+
+    def to_polars(self, filter: str | Expression | None = None, columns: Sequence[str] | None = None) -> polars.DataFrame:
+        """Scan and load straight into Polars."""
+        return self.scan(filter, columns).to_polars()
+
+    def to_arrow(self, filter: str | Expression | None = None, columns: Sequence[str] | None = None) -> pyarrow.Table:
+        """Scan and load straight into PyArrow."""
+        return self.scan(filter, columns).to_arrow()
+
+    def __repr__(self) -> str:
+        snapshot = self.snapshot
+        at = f"snapshot {snapshot.snapshot_id}" if snapshot else "no snapshot"
+        rows = (snapshot.summary or {}).get("total-records") if snapshot else None
+        size = f", {int(rows):,} rows" if rows and rows.isdigit() else ""
+        return f"<Table {self._access.name}: v{self.metadata.format_version}, {len(self.snapshot_schema.fields)} columns{size}, {at}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        snapshot = self.snapshot
+        pinned = {"snapshot_id": snapshot.snapshot_id} if snapshot else {}
+        return _restore, (self._access, self._chosen, pinned)
+
+
+def _restore(access: TableAccess, chosen: dict[str, Any], pinned: dict[str, Any]) -> Table:
+    """Rebuild a pickled Table: it loads on first use, at the snapshot it had. A branch's schema stays its own."""
+    table = Table.__new__(Table)
+    table._access = access
+    table._chosen = pinned if pinned else chosen
+    return table
+
+
+def _namespace(db: str | Sequence[str]) -> tuple[str, ...]:
+    return tuple(db.split(".")) if isinstance(db, str) else tuple(db)
+
+
+def _all_fields(metadata: TableMetadata, schema: Schema) -> dict[str, Any]:
+    """The snapshot's schema, with the columns of other schemas that partition specs still refer to.
+
+    A spec may partition by a column that was dropped since (spec: "Partition Evolution"): planning needs its type.
+    """
+    known = {each.field_id for each in schema.fields}
+    sources = {source for spec in metadata.specs.values() for each in spec.fields for source in each.source_ids}
+    missing = [each for each in sources if schema.field(each) is None]
+    found = list(schema.fields)
+    for each in missing:
+        field = next((f for other in metadata.schemas.values() if (f := other.field(each))), None)
+        if field is not None and field.field_id not in known:
+            found.append(field)
+    return Schema(tuple(found), schema.schema_id).to_json()
