@@ -36,7 +36,8 @@ impl Budget {
     pub async fn acquire(&self, bytes: u64) -> Result<Permit> {
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.units);
         let held = Arc::clone(&self.semaphore).acquire_many_owned(units).await;
-        held.map(|held| Permit { _held: held }).map_err(|_| Error::new(Kind::Internal, "the budget of a load was closed"))
+        held.map(|held| Permit { _held: held })
+            .map_err(|_| Error::new(Kind::Internal, "the budget of a load was closed"))
     }
 
     /// Bytes that could be had at once now.

@@ -5,6 +5,7 @@
 
 pub(crate) mod client;
 
+use std::fmt;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -27,6 +28,16 @@ pub struct Response {
     pub headers: Vec<(String, String)>,
     /// The whole body.
     pub body: Bytes,
+}
+
+impl fmt::Debug for Response {
+    /// Neither headers nor body: either may hold a token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Response")
+            .field("status", &self.status)
+            .field("bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Sends one request and reads the whole answer within `timeout`. Must run on the engine's runtime.
@@ -71,7 +82,8 @@ async fn converse(method: &str, url: &str, headers: &[(String, String)], body: O
 
 fn parse_url(text: &str) -> Result<Url> {
     let bad = |why: String| {
-        Error::new(Kind::Configuration, format!("not a usable URL: {why}")).hint("a URL begins with http:// or https://")
+        Error::new(Kind::Configuration, format!("not a usable URL: {why}"))
+            .hint("a URL begins with http:// or https://")
     };
     let url = Url::parse(text).map_err(|e| bad(e.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -127,7 +139,8 @@ async fn read(mut response: reqwest::Response) -> Result<Response> {
         body.extend_from_slice(&chunk);
     }
     let headers = response.headers().iter();
-    let headers = headers.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+    let headers =
+        headers.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
     Ok(Response { status: response.status().as_u16(), headers: headers.collect(), body: body.freeze() })
 }
 

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, AwsCredential, AwsCredentialProvider};
-use object_store::client::{HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService};
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
+};
 use object_store::{BackoffConfig, ClientConfigKey, ClientOptions, RetryConfig};
 
 use super::settings::variable;
@@ -31,7 +33,8 @@ pub(crate) async fn credential() -> Result<Arc<AwsCredential>> {
     if let (Some(key_id), Some(secret_key)) = (variable("AWS_ACCESS_KEY_ID"), variable("AWS_SECRET_ACCESS_KEY")) {
         return Ok(Arc::new(AwsCredential { key_id, secret_key, token: variable("AWS_SESSION_TOKEN") }));
     }
-    let named = ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
+    let named =
+        ["AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
     let metadata_off = variable("AWS_EC2_METADATA_DISABLED").is_some_and(|text| text.eq_ignore_ascii_case("true"));
     if metadata_off && named.iter().all(|name| variable(name).is_none()) {
         return Err(none_found("none is set, and AWS_EC2_METADATA_DISABLED=true rules out instance metadata"));
@@ -47,12 +50,17 @@ pub(crate) async fn credential() -> Result<Arc<AwsCredential>> {
 
 fn provider() -> Result<AwsCredentialProvider> {
     let retry = RetryConfig {
-        backoff: BackoffConfig { init_backoff: Duration::from_millis(100), max_backoff: Duration::from_secs(1), base: 2.0 },
+        backoff: BackoffConfig {
+            init_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(1),
+            base: 2.0,
+        },
         max_retries: 2,
         retry_timeout: Duration::from_secs(5),
     };
     let builder = AmazonS3Builder::from_env().with_bucket_name("none").with_retry(retry).with_http_connector(Connector);
-    let store = builder.build().map_err(|e| Error::new(Kind::Configuration, format!("AWS environment variables: {e}")))?;
+    let store =
+        builder.build().map_err(|e| Error::new(Kind::Configuration, format!("AWS environment variables: {e}")))?;
     Ok(Arc::clone(store.credentials()))
 }
 
@@ -88,7 +96,10 @@ impl fmt::Debug for Service {
 }
 
 impl HttpService for Service {
-    fn call<'a, 'b>(&'a self, request: HttpRequest) -> Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send + 'b>>
+    fn call<'a, 'b>(
+        &'a self,
+        request: HttpRequest,
+    ) -> Pin<Box<dyn Future<Output = Result<HttpResponse, HttpError>> + Send + 'b>>
     where
         'a: 'b,
         Self: 'b,

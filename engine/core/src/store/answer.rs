@@ -77,12 +77,19 @@ pub(crate) fn head(status: StatusCode, headers: &HeaderMap, wanted: &Wanted) -> 
 
 /// The range asked for ends beyond the object.
 pub(crate) fn too_short(size: u64, wanted: &Range<u64>) -> Failure {
-    changed(format!("the object has {size} bytes, too few for the bytes {}-{} that were asked for", wanted.start, wanted.end))
+    changed(format!(
+        "the object has {size} bytes, too few for the bytes {}-{} that were asked for",
+        wanted.start, wanted.end
+    ))
 }
 
 fn wrong(found: &str) -> Failure {
-    Failure::passing(Kind::Storage, Again::Transient, format!("the store answered with {found} instead of the range asked for"))
-        .hint("a proxy or gateway between here and the store may ignore range requests")
+    Failure::passing(
+        Kind::Storage,
+        Again::Transient,
+        format!("the store answered with {found} instead of the range asked for"),
+    )
+    .hint("a proxy or gateway between here and the store may ignore range requests")
 }
 
 fn content_range(headers: &HeaderMap) -> Option<(Range<u64>, u64)> {
@@ -95,7 +102,8 @@ fn content_range(headers: &HeaderMap) -> Option<(Range<u64>, u64)> {
 
 /// Size in the Content-Range ("bytes */SIZE") or the body of a 416 answer.
 pub(crate) fn size_of_unsatisfied(headers: &HeaderMap, body: &str) -> Option<u64> {
-    let size = text(headers, header::CONTENT_RANGE).and_then(|value| value.trim().strip_prefix("bytes */")?.parse().ok());
+    let size =
+        text(headers, header::CONTENT_RANGE).and_then(|value| value.trim().strip_prefix("bytes */")?.parse().ok());
     size.or_else(|| element(body, "ActualObjectSize")?.parse().ok())
 }
 
@@ -117,23 +125,37 @@ pub(crate) fn says_expired(status: StatusCode, body: &str) -> bool {
 }
 
 /// Explains an answer that is not a success.
-pub(crate) fn refusal(status: StatusCode, headers: &HeaderMap, body: &str, settings: &Settings, bucket: &str) -> Failure {
-    let code: String = element(body, "Code").unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).take(60).collect();
+pub(crate) fn refusal(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &str,
+    settings: &Settings,
+    bucket: &str,
+) -> Failure {
+    let code: String =
+        element(body, "Code").unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).take(60).collect();
     let said = if code.is_empty() { format!("{status}") } else { format!("{} {code}", status.as_u16()) };
     let endpoint = settings.endpoint_shown();
     let found = format!("{endpoint} answered {said}");
     match (status.as_u16(), code.as_str()) {
-        (301 | 302 | 303 | 307 | 308, _) | (_, "AuthorizationHeaderMalformed" | "PermanentRedirect" | "IllegalLocationConstraintException") => {
+        (301 | 302 | 303 | 307 | 308, _)
+        | (_, "AuthorizationHeaderMalformed" | "PermanentRedirect" | "IllegalLocationConstraintException") => {
             elsewhere(headers, body, settings, bucket, &found)
         }
-        (404, "NoSuchBucket") => Failure::lasting(Kind::ObjectNotFound, format!("bucket {bucket:?} does not exist ({found})"))
-            .hint("check the bucket's name and s3.endpoint"),
-        (404, _) => Failure::lasting(Kind::ObjectNotFound, format!("the object does not exist ({found})"))
-            .hint("the table's metadata names it: it was removed, or the location was rewritten (see property location-map)"),
+        (404, "NoSuchBucket") => {
+            Failure::lasting(Kind::ObjectNotFound, format!("bucket {bucket:?} does not exist ({found})"))
+                .hint("check the bucket's name and s3.endpoint")
+        }
+        (404, _) => Failure::lasting(Kind::ObjectNotFound, format!("the object does not exist ({found})")).hint(
+            "the table's metadata names it: it was removed, or the location was rewritten (see property location-map)",
+        ),
         (412, _) => changed("another version of the object appeared during the read".to_owned()),
-        (401 | 403, _) | (400, "ExpiredToken" | "InvalidToken" | "InvalidAccessKeyId") => denied(&code, settings, found),
+        (401 | 403, _) | (400, "ExpiredToken" | "InvalidToken" | "InvalidAccessKeyId") => {
+            denied(&code, settings, found)
+        }
         (429, _) | (503, _) | (_, "SlowDown" | "RequestLimitExceeded" | "Throttling" | "ThrottlingException") => {
-            let asked = text(headers, header::RETRY_AFTER).and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
+            let asked =
+                text(headers, header::RETRY_AFTER).and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
             Failure::passing(Kind::RateLimit, Again::Throttled(asked), format!("the store asks to slow down ({found})"))
                 .hint("try again later, or with less concurrency")
         }
@@ -147,14 +169,17 @@ pub(crate) fn refusal(status: StatusCode, headers: &HeaderMap, body: &str, setti
 fn elsewhere(headers: &HeaderMap, body: &str, settings: &Settings, bucket: &str, found: &str) -> Failure {
     let header = headers.get("x-amz-bucket-region").and_then(|region| region.to_str().ok());
     let region = header.or_else(|| element(body, "Region"));
-    let fits = |region: &&str| region.len() <= 64 && region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let fits =
+        |region: &&str| region.len() <= 64 && region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     match region.filter(fits).filter(|region| *region != settings.region) {
         Some(region) => {
             let message = format!("bucket {bucket:?} is in region {region}, not in {} ({found})", settings.region);
             Failure::lasting(Kind::Configuration, message).hint(format!("set s3.region={region}"))
         }
-        None => Failure::lasting(Kind::Configuration, format!("bucket {bucket:?} is served by another endpoint ({found})"))
-            .hint(format!("set s3.region (it is {}) and s3.endpoint to those of the bucket", settings.region)),
+        None => {
+            Failure::lasting(Kind::Configuration, format!("bucket {bucket:?} is served by another endpoint ({found})"))
+                .hint(format!("set s3.region (it is {}) and s3.endpoint to those of the bucket", settings.region))
+        }
     }
 }
 
@@ -164,9 +189,15 @@ fn denied(code: &str, settings: &Settings, found: String) -> Failure {
         "ExpiredToken" | "TokenRefreshRequired" => {
             "the session token has ended: renew it (s3.session-token, AWS_SESSION_TOKEN), or load the table anew from its catalog"
         }
-        "SignatureDoesNotMatch" => "s3.secret-access-key (or AWS_SECRET_ACCESS_KEY) does not belong to the access key, or s3.region is wrong",
-        "InvalidAccessKeyId" => "the store does not know the access key: check s3.access-key-id (or AWS_ACCESS_KEY_ID) and s3.endpoint",
-        _ if settings.anonymous => "the request was not signed: unset s3.anonymous and set s3.access-key-id and s3.secret-access-key",
+        "SignatureDoesNotMatch" => {
+            "s3.secret-access-key (or AWS_SECRET_ACCESS_KEY) does not belong to the access key, or s3.region is wrong"
+        }
+        "InvalidAccessKeyId" => {
+            "the store does not know the access key: check s3.access-key-id (or AWS_ACCESS_KEY_ID) and s3.endpoint"
+        }
+        _ if settings.anonymous => {
+            "the request was not signed: unset s3.anonymous and set s3.access-key-id and s3.secret-access-key"
+        }
         _ => CREDENTIALS_HINT,
     };
     Failure::lasting(Kind::Authentication, format!("access denied ({found})")).hint(hint)
@@ -188,7 +219,14 @@ mod tests {
         let good = headers(&[("content-range", "bytes 10-19/30"), ("content-length", "10"), ("etag", "\"a\"")]);
         let found = head(StatusCode::PARTIAL_CONTENT, &good, &wanted).unwrap();
         assert_eq!((found.range, found.identity.size), (10..20, 30));
-        for bad in ["bytes 10-18/30", "bytes 0-9/30", "bytes 19-10/30", "bytes 10-19/*", "bytes 10-19/18446744073709551616", "x"] {
+        for bad in [
+            "bytes 10-18/30",
+            "bytes 0-9/30",
+            "bytes 19-10/30",
+            "bytes 10-19/*",
+            "bytes 10-19/18446744073709551616",
+            "x",
+        ] {
             let bad = headers(&[("content-range", bad)]);
             let failure = head(StatusCode::PARTIAL_CONTENT, &bad, &wanted).unwrap_err();
             assert_eq!((failure.kind, failure.again), (Kind::Storage, Some(Again::Transient)));

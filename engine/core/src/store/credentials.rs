@@ -150,7 +150,10 @@ impl Renewed {
         match tokio::time::timeout(PATIENCE, renewal).await {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(Error::new(Kind::Internal, "the renewal of S3 credentials broke off")),
-            Err(_) => Err(Error::new(Kind::Authentication, format!("the catalog did not renew S3 credentials within {PATIENCE:?}"))),
+            Err(_) => Err(Error::new(
+                Kind::Authentication,
+                format!("the catalog did not renew S3 credentials within {PATIENCE:?}"),
+            )),
         }
     }
 
@@ -188,7 +191,8 @@ impl Renewed {
 pub async fn aws_credentials(properties: Properties) -> Result<(String, String, Option<String>)> {
     let credentials = Credentials::new(&Settings::new(&properties)?, None);
     let signer = credentials.signer().await?;
-    let signer = signer.ok_or_else(|| Error::new(Kind::Authentication, "s3.anonymous=true: there is no credential to sign with"))?;
+    let signer = signer
+        .ok_or_else(|| Error::new(Kind::Authentication, "s3.anonymous=true: there is no credential to sign with"))?;
     let AwsCredential { key_id, secret_key, token } = &*signer.credential;
     Ok((key_id.clone(), secret_key.clone(), token.clone()))
 }

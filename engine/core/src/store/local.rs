@@ -41,7 +41,11 @@ pub(crate) fn read(path: &str, wanted: &Wanted, limit: u64) -> Result<(Head, Byt
 /// Bytes of a file. Blocks.
 pub(crate) fn size(path: &str) -> Result<u64, Failure> {
     let metadata = std::fs::metadata(path).map_err(|e| failure(&e))?;
-    if metadata.is_dir() { Err(Failure::lasting(Kind::ObjectNotFound, "this is a folder, not a file")) } else { Ok(metadata.len()) }
+    if metadata.is_dir() {
+        Err(Failure::lasting(Kind::ObjectNotFound, "this is a folder, not a file"))
+    } else {
+        Ok(metadata.len())
+    }
 }
 
 fn identity(metadata: &Metadata) -> Identity {
@@ -51,7 +55,9 @@ fn identity(metadata: &Metadata) -> Identity {
 
 fn failure(error: &std::io::Error) -> Failure {
     match error.kind() {
-        ErrorKind::NotFound | ErrorKind::NotADirectory => Failure::lasting(Kind::ObjectNotFound, "the file does not exist"),
+        ErrorKind::NotFound | ErrorKind::NotADirectory => {
+            Failure::lasting(Kind::ObjectNotFound, "the file does not exist")
+        }
         ErrorKind::PermissionDenied => Failure::lasting(Kind::Authentication, "this user may not read the file")
             .hint("check the permissions of the file and of the folders above it"),
         ErrorKind::UnexpectedEof => super::pin::changed("the file became shorter during the read".to_owned()),

@@ -75,8 +75,11 @@ fn canonical(location: &str) -> String {
 
 fn local(path: &str) -> Result<Place> {
     if path.split('/').any(|part| part == "..") {
-        return Err(Error::new(Kind::LocationRefused, "a path with \"..\" is refused: it may leave the table's folder")
-            .hint("write the path without \"..\""));
+        return Err(Error::new(
+            Kind::LocationRefused,
+            "a path with \"..\" is refused: it may leave the table's folder",
+        )
+        .hint("write the path without \"..\""));
     }
     if path.contains('\0') {
         return Err(Error::new(Kind::InvalidArgument, "a path with a NUL character"));
@@ -132,9 +135,9 @@ impl Allowed {
         if self.given.len() > 5 {
             known.push_str(", ...");
         }
-        Err(Error::new(Kind::LocationRefused, format!("outside the allowed locations ({known})"))
-            .at(location)
-            .hint(format!("if it belongs to the table, add its prefix to property `{ALLOWED_PROPERTY}` (comma separated)")))
+        Err(Error::new(Kind::LocationRefused, format!("outside the allowed locations ({known})")).at(location).hint(
+            format!("if it belongs to the table, add its prefix to property `{ALLOWED_PROPERTY}` (comma separated)"),
+        ))
     }
 }
 
@@ -155,7 +158,10 @@ impl LocationMap {
                     .hint("for example s3://old-bucket/warehouse=file:///mnt/warehouse")
             })?;
             Place::parse(to).map_err(|e| {
-                Error::new(Kind::Configuration, format!("property {MAP_PROPERTY}: {to:?} cannot be used: {}", e.message()))
+                Error::new(
+                    Kind::Configuration,
+                    format!("property {MAP_PROPERTY}: {to:?} cannot be used: {}", e.message()),
+                )
             })?;
             rules.push((canonical(from).trim_end_matches('/').to_owned(), to.trim_end_matches('/').to_owned()));
         }
@@ -208,7 +214,9 @@ mod tests {
         for text in ["s3://b/wh/t", "s3n://b/wh/t/f", "file:///data/t/x", "/data/./t//x", "s3://open/any"] {
             check(text).unwrap();
         }
-        for text in ["s3://b/wh/t2/f", "s3://b/wh", "s3://c/wh/t/f", "/data/t2", "/data", "s3://opener/x", "s3://b//wh/t/f"] {
+        for text in
+            ["s3://b/wh/t2/f", "s3://b/wh", "s3://c/wh/t/f", "/data/t2", "/data", "s3://opener/x", "s3://b//wh/t/f"]
+        {
             let error = check(text).unwrap_err();
             assert_eq!((error.kind(), error.location()), (Kind::LocationRefused, Some(text)));
             assert!(error.hint_text().unwrap().contains("allowed-locations"));

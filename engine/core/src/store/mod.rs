@@ -36,14 +36,14 @@ use crate::error::{Error, Kind, Result};
 use crate::runtime::PerProcess;
 pub(crate) use answer::Wanted;
 pub use counters::Counters;
-pub use credentials::{CredentialSource, aws_credentials};
 use credentials::Credentials;
+pub use credentials::{CredentialSource, aws_credentials};
 use location::{ALLOWED_PROPERTY, Allowed, LocationMap, MAP_PROPERTY, Place};
 pub(crate) use pin::Pin;
 use s3::Bucket;
 use settings::Settings;
-pub(crate) use transfer::checked_length;
 use transfer::Source;
+pub(crate) use transfer::checked_length;
 
 /// Properties of a catalog or table, PyIceberg's names (`s3.endpoint`, ...).
 pub type Properties = HashMap<String, String>;
@@ -103,14 +103,24 @@ impl Store {
     pub fn new(properties: Properties) -> Result<Store> {
         let settings = Arc::new(Settings::new(&properties)?);
         let map = LocationMap::parse(properties.get(MAP_PROPERTY).map_or("", String::as_str))?;
-        Ok(Store { shared: Arc::new(Shared { properties, settings, map, allowed: None, refresh: None, session: PerProcess::new() }) })
+        Ok(Store {
+            shared: Arc::new(Shared {
+                properties,
+                settings,
+                map,
+                allowed: None,
+                refresh: None,
+                session: PerProcess::new(),
+            }),
+        })
     }
 
     /// The same store, refusing every location outside these prefixes and those of property `allowed-locations`.
     #[must_use]
     pub fn with_allowed(self, mut prefixes: Vec<String>) -> Store {
         let configured = self.shared.properties.get(ALLOWED_PROPERTY).map_or("", String::as_str);
-        prefixes.extend(configured.split(',').map(|prefix| prefix.trim().to_owned()).filter(|prefix| !prefix.is_empty()));
+        prefixes
+            .extend(configured.split(',').map(|prefix| prefix.trim().to_owned()).filter(|prefix| !prefix.is_empty()));
         self.rebuilt(|shared| shared.allowed = Some(Allowed::new(prefixes)))
     }
 
@@ -145,7 +155,11 @@ impl Store {
         let read = async {
             let object = self.open(location)?;
             match range {
-                None => object.source().discover(Wanted::Whole, &pin, &counters, LARGEST_WHOLE).await.map(|(_, bytes)| bytes),
+                None => object
+                    .source()
+                    .discover(Wanted::Whole, &pin, &counters, LARGEST_WHOLE)
+                    .await
+                    .map(|(_, bytes)| bytes),
                 Some(range) if range.start >= range.end => Ok(bytes::BytesMut::new()),
                 Some(range) => {
                     let length = checked_length(&range, LARGEST_WHOLE)?;
@@ -184,10 +198,14 @@ impl Store {
                 Object::S3 { bucket, key } => {
                     let key = if key.is_empty() { key } else { format!("{}/", key.trim_end_matches('/')) };
                     let objects = list::list(&bucket, &key, LONGEST_LISTING).await?;
-                    objects.into_iter().filter_map(|(found, size)| Some((found.strip_prefix(&key)?.to_owned(), size))).collect()
+                    objects
+                        .into_iter()
+                        .filter_map(|(found, size)| Some((found.strip_prefix(&key)?.to_owned(), size)))
+                        .collect()
                 }
             };
-            let mut objects: Vec<_> = objects.into_iter().map(|(name, size)| (format!("{folder}/{name}"), size)).collect();
+            let mut objects: Vec<_> =
+                objects.into_iter().map(|(name, size)| (format!("{folder}/{name}"), size)).collect();
             objects.sort_unstable();
             Ok(objects)
         };

@@ -59,7 +59,9 @@ impl Pin {
             return Err(changed(format!("the object has {} bytes, not the {size} that {who}", found.size)));
         }
         if seen.answered && seen.tag != found.tag {
-            return Err(changed("another version of the object appeared during the read (its ETag changed)".to_owned()));
+            return Err(changed(
+                "another version of the object appeared during the read (its ETag changed)".to_owned(),
+            ));
         }
         *seen = Seen { size: Some(found.size), tag: found.tag, answered: true };
         Ok(())

@@ -83,7 +83,12 @@ impl From<Failure> for Error {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure { kind: error.kind(), message: error.message().to_owned(), hint: error.hint_text().map(str::to_owned), again: None }
+        Failure {
+            kind: error.kind(),
+            message: error.message().to_owned(),
+            hint: error.hint_text().map(str::to_owned),
+            again: None,
+        }
     }
 }
 
@@ -127,9 +132,9 @@ impl Retry {
         match again {
             // Full jitter spreads the many requests of one load; throttling keeps half of the wait.
             Again::Connect | Again::Transient => most.mul_f64(rand::random::<f64>()),
-            Again::Throttled(asked) => {
-                most.mul_f64(0.5 + 0.5 * rand::random::<f64>()).max(asked.unwrap_or_default().min(Duration::from_secs(10)))
-            }
+            Again::Throttled(asked) => most
+                .mul_f64(0.5 + 0.5 * rand::random::<f64>())
+                .max(asked.unwrap_or_default().min(Duration::from_secs(10))),
         }
     }
 

@@ -91,7 +91,11 @@ impl Bucket {
             Err(refused) => return Err(self.explain_refusal(&refused)),
         };
         let (text, cut) = self.read_text(response, limit).await?;
-        if cut { Err(Failure::lasting(Kind::Storage, format!("a listing of more than {limit} bytes"))) } else { Ok(text) }
+        if cut {
+            Err(Failure::lasting(Kind::Storage, format!("a listing of more than {limit} bytes")))
+        } else {
+            Ok(text)
+        }
     }
 
     fn explain_refusal(&self, refused: &Refused) -> Failure {
@@ -116,7 +120,11 @@ impl Bucket {
     }
 
     /// Sends a GET; a credential that has ended is renewed once.
-    async fn send(&self, target: &str, headers: &[(&str, &str)]) -> Result<Result<reqwest::Response, Refused>, Failure> {
+    async fn send(
+        &self,
+        target: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Result<reqwest::Response, Refused>, Failure> {
         let url = format!("{}{target}", self.base);
         let mut renewed = false;
         loop {
@@ -145,7 +153,12 @@ impl Bucket {
         }
     }
 
-    fn request(&self, url: &str, headers: &[(&str, &str)], signer: Option<&Signer>) -> Result<reqwest::Request, Failure> {
+    fn request(
+        &self,
+        url: &str,
+        headers: &[(&str, &str)],
+        signer: Option<&Signer>,
+    ) -> Result<reqwest::Request, Failure> {
         let internal = |what: &str| Failure::lasting(Kind::Internal, format!("the request could not be made: {what}"));
         let mut request = http::Request::get(url);
         for (name, value) in headers {
@@ -187,7 +200,9 @@ impl Bucket {
             Phase::Certificate => Failure::lasting(Kind::Unreachable, message).hint(CERTIFICATE_HINT),
             Phase::Connect => Failure::passing(Kind::Unreachable, Again::Connect, message).hint(hint),
             // Silence of an endpoint that never spoke is no better than no connection.
-            Phase::Timeout if !self.reached() => Failure::passing(Kind::Unreachable, Again::Connect, message).hint(hint),
+            Phase::Timeout if !self.reached() => {
+                Failure::passing(Kind::Unreachable, Again::Connect, message).hint(hint)
+            }
             Phase::Timeout | Phase::Broken => Failure::passing(Kind::Unreachable, Again::Transient, message).hint(hint),
         }
     }
@@ -253,7 +268,8 @@ fn base_url(bucket: &str, settings: &Settings) -> Result<String> {
         let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
         // The certificate of AWS covers one label: a name with dots goes into the path.
         let in_path = !settings.virtual_addressing || bucket.contains('.');
-        let (host, path) = if in_path { (String::new(), format!("/{bucket}")) } else { (format!("{bucket}."), String::new()) };
+        let (host, path) =
+            if in_path { (String::new(), format!("/{bucket}")) } else { (format!("{bucket}."), String::new()) };
         return Ok(format!("https://{host}s3.{region}.{domain}{path}"));
     };
     let path = endpoint.path().trim_end_matches('/');

@@ -108,11 +108,15 @@ impl Keys {
 
     /// Refuses what cannot stand in a header.
     pub(crate) fn checked(self) -> Result<Keys> {
-        let texts = [("access key id", Some(&self.id)), ("secret", Some(&self.secret)), ("session token", self.token.as_ref())];
+        let texts =
+            [("access key id", Some(&self.id)), ("secret", Some(&self.secret)), ("session token", self.token.as_ref())];
         for (name, text) in texts {
             if text.is_some_and(|text| !text.bytes().all(|byte| byte.is_ascii_graphic())) {
-                return Err(Error::new(Kind::Configuration, format!("the S3 {name} holds a character that no key has"))
-                    .hint("look for a line break or a space that was pasted with it"));
+                return Err(Error::new(
+                    Kind::Configuration,
+                    format!("the S3 {name} holds a character that no key has"),
+                )
+                .hint("look for a line break or a space that was pasted with it"));
             }
         }
         Ok(self)
@@ -127,7 +131,8 @@ fn half(given: &str, missing: &str) -> Error {
 fn parse_expiry(text: &str) -> Result<SystemTime> {
     let milliseconds = text.parse::<u64>().ok();
     milliseconds.and_then(|ms| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms))).ok_or_else(|| {
-        let message = format!("property s3.session-token-expires-at-ms: {text:?} is not a number of milliseconds since 1970");
+        let message =
+            format!("property s3.session-token-expires-at-ms: {text:?} is not a number of milliseconds since 1970");
         Error::new(Kind::Configuration, message)
     })
 }
@@ -168,7 +173,8 @@ fn check_region(region: String) -> Result<String> {
     if region.len() <= 64 && region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
         return Ok(region);
     }
-    Err(Error::new(Kind::Configuration, format!("s3.region: {region:?} is not the name of a region")).hint("for example eu-west-1"))
+    Err(Error::new(Kind::Configuration, format!("s3.region: {region:?} is not the name of a region"))
+        .hint("for example eu-west-1"))
 }
 
 fn flag(properties: &Properties, name: &str) -> Result<Option<bool>> {
@@ -176,7 +182,9 @@ fn flag(properties: &Properties, name: &str) -> Result<Option<bool>> {
         None => Ok(None),
         Some("true" | "1" | "yes") => Ok(Some(true)),
         Some("false" | "0" | "no") => Ok(Some(false)),
-        Some(text) => Err(Error::new(Kind::Configuration, format!("property {name}: {text:?} is neither true nor false"))),
+        Some(text) => {
+            Err(Error::new(Kind::Configuration, format!("property {name}: {text:?} is neither true nor false")))
+        }
     }
 }
 
@@ -212,8 +220,14 @@ mod tests {
         let with = settings(&[("s3.endpoint", "http://127.0.0.1:9000/")]).unwrap();
         assert!(!with.virtual_addressing);
         assert_eq!(with.endpoint.unwrap().as_str(), "http://127.0.0.1:9000/");
-        assert!(settings(&[("s3.endpoint", "http://h"), ("s3.force-virtual-addressing", "true")]).unwrap().virtual_addressing);
-        assert!(settings(&[("s3.endpoint", "http://h"), ("s3.path-style-access", "false")]).unwrap().virtual_addressing);
+        assert!(
+            settings(&[("s3.endpoint", "http://h"), ("s3.force-virtual-addressing", "true")])
+                .unwrap()
+                .virtual_addressing
+        );
+        assert!(
+            settings(&[("s3.endpoint", "http://h"), ("s3.path-style-access", "false")]).unwrap().virtual_addressing
+        );
     }
 
     #[test]
@@ -235,7 +249,11 @@ mod tests {
 
     #[test]
     fn debug_shows_no_secret() {
-        let all = settings(&[("s3.access-key-id", "KEYID"), ("s3.secret-access-key", "HIDDEN"), ("s3.session-token", "TOKEN")]);
+        let all = settings(&[
+            ("s3.access-key-id", "KEYID"),
+            ("s3.secret-access-key", "HIDDEN"),
+            ("s3.session-token", "TOKEN"),
+        ]);
         let shown = format!("{all:?} {:?}", all.as_ref().unwrap().keys);
         assert!(!["KEYID", "HIDDEN", "TOKEN"].iter().any(|secret| shown.contains(secret)), "{shown}");
     }

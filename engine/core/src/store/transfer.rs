@@ -37,7 +37,13 @@ pub(crate) fn checked_length(range: &Range<u64>, limit: u64) -> Result<usize, Fa
 
 impl Source<'_> {
     /// Reads exactly `range` into `buffer`, which is empty and has room for it.
-    pub(crate) async fn fill(&self, range: Range<u64>, pin: &Pin, mut buffer: BytesMut, counters: &Counters) -> Result<BytesMut> {
+    pub(crate) async fn fill(
+        &self,
+        range: Range<u64>,
+        pin: &Pin,
+        mut buffer: BytesMut,
+        counters: &Counters,
+    ) -> Result<BytesMut> {
         match self {
             Source::S3 { bucket, key } => {
                 let result = fill(bucket, key, &range, pin, &mut buffer, counters, false).await;
@@ -55,7 +61,13 @@ impl Source<'_> {
     }
 
     /// Reads what only the answer can tell the range of. Returns that range and its bytes.
-    pub(crate) async fn discover(&self, wanted: Wanted, pin: &Pin, counters: &Counters, limit: u64) -> Result<(Range<u64>, BytesMut)> {
+    pub(crate) async fn discover(
+        &self,
+        wanted: Wanted,
+        pin: &Pin,
+        counters: &Counters,
+        limit: u64,
+    ) -> Result<(Range<u64>, BytesMut)> {
         match self {
             Source::S3 { bucket, key } => discover(bucket, key, &wanted, pin, counters, limit).await,
             Source::Local { path } => read_local(path, wanted, pin, counters, limit).await,
@@ -135,7 +147,13 @@ async fn discover(
     Ok((range, buffer))
 }
 
-async fn read_local(path: &str, wanted: Wanted, pin: &Pin, counters: &Counters, limit: u64) -> Result<(Range<u64>, BytesMut)> {
+async fn read_local(
+    path: &str,
+    wanted: Wanted,
+    pin: &Pin,
+    counters: &Counters,
+    limit: u64,
+) -> Result<(Range<u64>, BytesMut)> {
     counters.request(false);
     let owned = path.to_owned();
     let read = tokio::task::spawn_blocking(move || local::read(&owned, &wanted, limit)).await;
