@@ -15,6 +15,8 @@ use crate::store::{Object, Pin, Store, Wanted, checked_length};
 
 /// More is not read as the tail of an object: a footer is smaller.
 const LONGEST_SUFFIX: u64 = 1 << 30;
+/// No column chunk is longer.
+const LONGEST_RANGE: u64 = 64 << 30;
 
 /// An object whose reads all see one version. Cheap to clone; clones share the version.
 #[derive(Clone)]
@@ -36,6 +38,11 @@ impl PinnedObject {
     #[must_use]
     pub fn with_fetcher(self, fetcher: Fetcher) -> PinnedObject {
         PinnedObject { fetcher, ..self }
+    }
+
+    /// The bounds and counters it is read under.
+    pub fn fetcher(&self) -> &Fetcher {
+        &self.fetcher
     }
 
     /// The location as it was given.
@@ -82,6 +89,9 @@ impl PinnedObject {
     async fn read_all(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
         self.check(ranges)?;
         let runs = join(ranges);
+        for run in &runs {
+            length_of(&run.range)?; // before anything is made whose size follows from it
+        }
         let mut read = vec![Bytes::new(); ranges.len()];
         if runs.is_empty() {
             return Ok(read);
@@ -122,7 +132,7 @@ impl PinnedObject {
         for run in runs {
             let parts = parts(object, run);
             pieces.push(vec![None; parts.len()]);
-            let mut room = if parts.len() > 1 { Some(self.room(&run.range)?) } else { None };
+            let mut room = if parts.len() > 1 { Some(room(&run.range)?) } else { None };
             for (index, part) in parts.into_iter().enumerate() {
                 let place = (pieces.len() - 1, index);
                 let length = usize::try_from(part.end - part.start).unwrap_or(usize::MAX);
@@ -147,16 +157,24 @@ impl PinnedObject {
         let _busy = self.fetcher.counters.busy();
         let buffer = match buffer {
             Some(buffer) => buffer,
-            None if object.is_remote() => self.room(&range)?,
+            None if object.is_remote() => room(&range)?,
             None => BytesMut::new(), // the file's reader makes its own
         };
         object.source().fill(range, &self.pin, buffer, &self.fetcher.counters).await
     }
+}
 
-    fn room(&self, range: &Range<u64>) -> Result<BytesMut> {
-        let length = checked_length(range, u64::MAX).map_err(|failure| Error::from(failure).bytes(range.clone()))?;
-        Ok(BytesMut::with_capacity(length))
-    }
+/// An empty buffer with room for a range.
+fn room(range: &Range<u64>) -> Result<BytesMut> {
+    length_of(range).map(BytesMut::with_capacity)
+}
+
+/// The length of a range, if it fits into memory: it comes from a file or its metadata, so it may be nonsense.
+fn length_of(range: &Range<u64>) -> Result<usize> {
+    checked_length(range, LONGEST_RANGE).map_err(|failure| {
+        let hint = "the file or the metadata that points into it is damaged, or this machine has too little memory";
+        Error::from(failure.hint(hint)).bytes(range.clone())
+    })
 }
 
 fn parts(object: &Object, run: &Run) -> Vec<Range<u64>> {
