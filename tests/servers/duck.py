@@ -30,21 +30,38 @@ def connect(server: SeaweedFS | None = None, *, threads: int | None = None) -> d
     if threads:
         connection.execute(f"set threads = {threads}")
     if server is not None:
-        _attach(connection, server)
+        attach(
+            connection,
+            endpoint=server.endpoint,
+            rest_uri=server.rest_uri,
+            warehouse=server.warehouse,
+            access_key=server.access_key,
+            secret_key=server.secret_key,
+            region=server.region,
+        )
     return connection
 
 
-def _attach(connection: duckdb.DuckDBPyConnection, server: SeaweedFS) -> None:
-    key, secret = server.access_key, server.secret_key
+def attach(
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    endpoint: str,
+    rest_uri: str,
+    warehouse: str,
+    access_key: str,
+    secret_key: str,
+    region: str,
+) -> None:
+    """Attach a REST catalog with OAuth2, and its S3, as ``warehouse``."""
     connection.execute(
-        f"create secret storage (type s3, key_id '{key}', secret '{secret}', region '{server.region}', "
-        f"endpoint '{server.endpoint.removeprefix('http://')}', url_style 'path', use_ssl false)"
+        f"create secret storage (type s3, key_id '{access_key}', secret '{secret_key}', region '{region}', "
+        f"endpoint '{endpoint.removeprefix('http://')}', url_style 'path', use_ssl false)"
     )
     connection.execute(
-        f"create secret catalog (type iceberg, client_id '{key}', client_secret '{secret}', "
-        f"oauth2_server_uri '{server.rest_uri}/v1/oauth/tokens', oauth2_scope 'catalog')"
+        f"create secret catalog (type iceberg, client_id '{access_key}', client_secret '{secret_key}', "
+        f"oauth2_server_uri '{rest_uri}/v1/oauth/tokens', oauth2_scope 'catalog')"
     )
     connection.execute(
-        f"attach '{server.warehouse}' as warehouse (type iceberg, endpoint '{server.rest_uri}', secret catalog, "
+        f"attach '{warehouse}' as warehouse (type iceberg, endpoint '{rest_uri}', secret catalog, "
         "access_delegation_mode 'none', read_only true)"
     )
