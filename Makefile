@@ -1,0 +1,78 @@
+# Everything that is done to this project, by name. `make help` lists it. Needs Python >= 3.11, cargo and make.
+#
+#   HEADRACE_VENV      where the development environment is (default: .venv in this folder)
+#   CARGO_TARGET_DIR   where compiled Rust goes (default: a cache folder outside this folder)
+#   PYTHON             which Python makes the environment (default: python3)
+#   PYTEST_ARGS        more arguments for pytest, CARGO_TEST_ARGS for cargo test, BENCH_ARGS for the benchmarks
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/headrace
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+HEADRACE_VENV ?= $(CURDIR)/.venv
+PYTHON ?= python3
+BIN := $(HEADRACE_VENV)/bin
+# Stamped with the sum of what is to be installed: a change of the lock, and only that, installs again.
+REQUIREMENTS := requirements-dev.lock requirements-torch.txt
+STAMP := $(HEADRACE_VENV)/.headrace-$(shell cat $(REQUIREMENTS) | cksum | cut -d' ' -f1)
+
+.PHONY: help venv lock build test test-rust test-python lint format wheel bench demo demo-stop clean
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(STAMP) ## The development environment, pinned by requirements-dev.lock and requirements-torch.txt
+
+$(STAMP):
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "headrace needs Python 3.11 or newer")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(HEADRACE_VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-torch.txt
+	rm -f $(HEADRACE_VENV)/.headrace-*
+	touch $@
+
+lock: ## Renew requirements-dev.lock after a change of requirements-dev.txt
+	scripts/lock
+
+build: venv ## Compile the engine and install headrace, editable, into the environment
+	VIRTUAL_ENV=$(HEADRACE_VENV) PATH="$(BIN):$$PATH" $(BIN)/maturin develop --release --locked
+
+test: test-rust test-python ## Rust tests, then Python tests on real servers
+
+test-rust:
+	cargo test --release --locked -p headrace-core $(CARGO_TEST_ARGS)
+
+test-python: build
+	scripts/install_postgres
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: venv ## ruff, mypy strict, rustfmt, clippy; warnings are errors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/mypy --ignore-missing-imports benchmarks examples scripts/demo.py tests/faults tests/servers
+	cargo fmt --all --check
+	cargo clippy --release --locked --workspace --all-targets -- -D warnings
+
+format: venv ## Format Python and Rust
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format --quiet .
+	cargo fmt --all
+
+wheel: venv ## The wheel, in dist/
+	$(BIN)/maturin build --release --locked --out dist
+
+bench: build ## Every benchmark, us and the peers (BENCH_ARGS="s3_to_frame --scale 1 --rounds 3" for less)
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+demo: build ## SeaweedFS with a real table, then examples/quickstart.py; run again, it reuses what stands
+	$(BIN)/python scripts/demo.py
+
+demo-stop: ## End the demo's server (its data stays in .work/demo)
+	$(PYTHON) scripts/demo.py --stop
+
+clean: demo-stop ## Remove what this folder's builds and demo left, and nothing outside it
+	rm -rf dist .work .mypy_cache .ruff_cache .pytest_cache python/headrace/*.so

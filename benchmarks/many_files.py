@@ -1,0 +1,90 @@
+"""A table of very many data files whose metadata is real and whose data files do not exist: planning reads no data.
+
+PyIceberg writes the manifests, one for each day, as a year of hourly ingestion would leave them: 16 columns with
+counts and bounds, partitioned by day. Knows nothing of headrace.
+"""
+
+from __future__ import annotations
+
+import datetime
+import struct
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.table import Table
+
+DAYS, FILES_PER_DAY = 50, 1000
+FIRST_DAY = datetime.date(2026, 1, 1)
+DAY = FIRST_DAY + datetime.timedelta(days=17)
+COLUMNS = 16
+_ROWS, _ID_STEP = 100_000, 200_000
+ID_BELOW = FILES_PER_DAY // 2 * _ID_STEP
+FILTER = f"day = '{DAY.isoformat()}' and id < {ID_BELOW}"  # one manifest of 50, and half of its files by their bounds
+
+
+def make(catalog: Catalog, identifier: str) -> None:
+    """Make the table, unless it is there with all its files. Takes about half a minute."""
+    from pyiceberg.exceptions import NoSuchTableError
+
+    catalog.create_namespace_if_not_exists(identifier.rpartition(".")[0])
+    try:
+        snapshot = catalog.load_table(identifier).current_snapshot()
+        if snapshot and snapshot.summary and int(snapshot.summary["total-data-files"] or 0) == DAYS * FILES_PER_DAY:
+            return
+        catalog.drop_table(identifier)
+    except NoSuchTableError:
+        pass
+    table = _create(catalog, identifier)
+    for day in range(DAYS):
+        with table.transaction() as transaction, transaction.update_snapshot().fast_append() as append:
+            for number in range(FILES_PER_DAY):
+                append.append_data_file(_data_file(table, day, number))
+
+
+def _create(catalog: Catalog, identifier: str) -> Table:
+    from pyiceberg.partitioning import PartitionField, PartitionSpec
+    from pyiceberg.schema import Schema
+    from pyiceberg.transforms import IdentityTransform
+    from pyiceberg.types import DateType, DoubleType, LongType, NestedField, StringType
+
+    kinds: list[Any] = [LongType(), DateType(), StringType(), DoubleType()]
+    names = ["id", "day", *(f"value_{number:02}" for number in range(3, COLUMNS + 1))]
+    fields = [
+        NestedField(number, name, kinds[(number - 1) % 4], required=number <= 2) for number, name in enumerate(names, 1)
+    ]
+    spec = PartitionSpec(PartitionField(source_id=2, field_id=1000, transform=IdentityTransform(), name="day"))
+    return catalog.create_table(identifier, Schema(*fields), partition_spec=spec)
+
+
+def _data_file(table: Table, day: int, number: int) -> DataFile:
+    from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
+    from pyiceberg.typedef import Record
+
+    date = FIRST_DAY + datetime.timedelta(days=day)
+    days = (date - datetime.date(1970, 1, 1)).days
+    file = DataFile.from_args(
+        content=DataFileContent.DATA,
+        file_path=f"{table.location()}/data/day={date.isoformat()}/{number:05}-{day:05}-0f3c5b9a.parquet",
+        file_format=FileFormat.PARQUET,
+        partition=Record(days),
+        record_count=_ROWS,
+        file_size_in_bytes=64 << 20,
+        column_sizes=dict.fromkeys(range(1, COLUMNS + 1), 4 << 20),
+        value_counts=dict.fromkeys(range(1, COLUMNS + 1), _ROWS),
+        null_value_counts=dict.fromkeys(range(1, COLUMNS + 1), 0),
+        nan_value_counts={},
+        lower_bounds=_bounds(number * _ID_STEP, days),
+        upper_bounds=_bounds(number * _ID_STEP + _ID_STEP - 1, days),
+        split_offsets=[4, 32 << 20],
+        sort_order_id=None,
+    )
+    file.spec_id = 0
+    return file
+
+
+def _bounds(value: int, days: int) -> dict[int, bytes]:
+    """Bounds in Iceberg's single-value serialization (specification, appendix D)."""
+    kinds = (struct.pack("<q", value), struct.pack("<i", days), f"{value:016}".encode(), struct.pack("<d", value))
+    return {column: kinds[(column - 1) % 4] for column in range(1, COLUMNS + 1)}

@@ -1,0 +1,75 @@
+"""Fixtures that every test may use: real servers, one of each per session, and work folders.
+
+Knows how servers are started, and nothing of headrace but its environment variables.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.server import FaultServer
+from tests.servers.postgres import Postgres
+from tests.servers.seaweed import SeaweedFS
+
+
+@pytest.fixture(scope="session")
+def server_dir() -> Iterator[Path]:
+    """A folder that servers of other accounts can reach (pytest's own temporary folders are closed to them)."""
+    folder = Path(tempfile.mkdtemp(prefix="headrace-tests-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def seaweed(server_dir: Path) -> Iterator[SeaweedFS]:
+    """S3 (bucket ``data``) and an Iceberg REST catalog (table bucket ``warehouse``) with OAuth2."""
+    server = SeaweedFS.start(server_dir / "seaweed")
+    yield server
+    server.stop(grace_s=0.0)
+
+
+@pytest.fixture(scope="session")
+def seaweed_vended(server_dir: Path) -> Iterator[SeaweedFS]:
+    """As ``seaweed``, with a catalog that vends credentials held to a table's own prefix."""
+    server = SeaweedFS.start(server_dir / "seaweed-vended", vended=True)
+    yield server
+    server.stop(grace_s=0.0)
+
+
+@pytest.fixture(scope="session")
+def postgres(server_dir: Path) -> Iterator[Postgres]:
+    """PostgreSQL with an empty database; fails, with the command to run, where it is not installed."""
+    server = Postgres.start(server_dir / "postgres")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def fault_server() -> Iterator[FaultServer]:
+    """A scripted S3 server, empty and without faults."""
+    with FaultServer() as server:
+        yield server
+
+
+@pytest.fixture
+def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder whose configuration is the test's own: no variable or file of the user's is seen."""
+    for name in list(os.environ):
+        if name.startswith(("HEADRACE_", "PYICEBERG_", "AWS_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("HEADRACE_HOME", str(tmp_path / "headrace"))
+    monkeypatch.setenv("PYICEBERG_HOME", str(tmp_path / "home"))
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder

@@ -1,0 +1,1 @@
+"""A scripted S3 server and the faults it can answer with."""
