@@ -43,7 +43,7 @@ build: venv ## Compile the engine and install headrace, editable, into the envir
 test: test-rust test-python ## Rust tests, then Python tests on real servers
 
 test-rust:
-	cargo test --release --locked -p headrace-core $(CARGO_TEST_ARGS)
+	cargo test --release --locked --workspace $(CARGO_TEST_ARGS)
 
 test-python: build
 	scripts/install_postgres
