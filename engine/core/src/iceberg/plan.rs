@@ -91,14 +91,8 @@ async fn refuse_row_deletes(
     deletes: &[ManifestFile],
     cancel: &Cancel,
 ) -> Result<()> {
-    let counts = deletes.iter().map(|manifest| async {
-        if let Some(known) = manifest.live_files() {
-            return Ok(known);
-        }
-        let bytes = store.read(&manifest.path, None).await?;
-        let cancel = cancel.clone();
-        blocking(move || count_live(&bytes, &cancel)).await.map_err(|e| e.at(&manifest.path))
-    });
+    let one = |manifest: &ManifestFile| live_deletes(store.clone(), manifest.clone(), cancel.clone());
+    let counts: Vec<_> = deletes.iter().map(one).collect(); // a stream over references would not be Send
     let counts: Vec<u64> = stream::iter(counts).buffered(CONCURRENT_MANIFESTS).try_collect().await?;
     match counts.iter().fold(0u64, |sum, count| sum.saturating_add(*count)) {
         0 => Ok(()),
@@ -114,6 +108,15 @@ async fn refuse_row_deletes(
             Err(Error::new(Kind::RowDeletes, message).hint(hint))
         }
     }
+}
+
+/// Live delete files of a delete manifest, which is read only where its list does not say.
+async fn live_deletes(store: Store, manifest: ManifestFile, cancel: Cancel) -> Result<u64> {
+    if let Some(known) = manifest.live_files() {
+        return Ok(known);
+    }
+    let bytes = store.read(&manifest.path, None).await?;
+    blocking(move || count_live(&bytes, &cancel)).await.map_err(|e| e.at(&manifest.path))
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
