@@ -77,8 +77,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A length that must fit into the bytes that remain.
-    #[inline]
-    pub(super) fn length(&mut self) -> Result<usize> {
+    fn length(&mut self) -> Result<usize> {
         let length = self.varint()?;
         match usize::try_from(length) {
             Ok(length) if length <= self.remaining() => Ok(length),
@@ -89,8 +88,28 @@ impl<'a> Cursor<'a> {
     /// bytes or string.
     #[inline]
     pub(super) fn bytes(&mut self) -> Result<&'a [u8]> {
+        if let Some((&first, rest)) = self.bytes[self.position..].split_first()
+            && first & 0x81 == 0 // one byte, not negative
+            && let Some(taken) = rest.get(..usize::from(first >> 1))
+        {
+            self.position += 1 + taken.len();
+            return Ok(taken);
+        }
+        self.long_bytes()
+    }
+
+    fn long_bytes(&mut self) -> Result<&'a [u8]> {
         let length = self.length()?;
         self.take(length)
+    }
+
+    /// Passes over `count` pairs of an int and bytes: bounds by field id.
+    pub(super) fn skip_keyed_bytes(&mut self, count: usize) -> Result<()> {
+        for _ in 0..count {
+            self.varint()?;
+            self.bytes()?;
+        }
+        Ok(())
     }
 
     /// boolean.
@@ -122,7 +141,7 @@ impl<'a> Cursor<'a> {
     pub(super) fn items(&mut self, smallest: usize) -> Result<(usize, Option<usize>)> {
         let count = self.varint()?;
         let length = if count < 0 { Some(self.length()?) } else { None };
-        let most = if smallest == 0 { usize::MAX } else { self.remaining() / smallest };
+        let most = self.remaining().checked_div(smallest).unwrap_or(usize::MAX);
         match usize::try_from(count.unsigned_abs()) {
             Ok(count) if count <= most => Ok((count, length)),
             _ => Err(invalid(format!("Avro: an array of {count} items where {} bytes remain", self.remaining()))),

@@ -115,6 +115,11 @@ impl Program {
                 ((count, None), Step::SkipVarints(each)) if !keyed => {
                     cursor.skip_varints(count.saturating_mul(*each))?
                 }
+                ((count, None), Step::Record(steps))
+                    if !keyed && matches!(&**steps, [Step::SkipVarints(1), Step::SkipBytes]) =>
+                {
+                    cursor.skip_keyed_bytes(count)?;
+                }
                 ((count, None), _) => {
                     for _ in 0..count {
                         if keyed {
@@ -136,9 +141,12 @@ impl Program {
             for _ in 0..count {
                 let key = cursor.varint()?;
                 pick.before.iter().try_for_each(|each| self.step(each, cursor, columns, row, depth))?;
-                let wanted = pick.wanted.iter().find(|(wanted, _)| i64::from(*wanted) == key);
-                let value = wanted.map_or(&pick.unwanted, |(_, step)| step);
-                self.step(value, cursor, columns, row, depth)?;
+                match (pick.wanted.iter().find(|(wanted, _)| i64::from(*wanted) == key), &pick.unwanted) {
+                    (Some((_, step)), _) => self.step(step, cursor, columns, row, depth)?,
+                    (None, Step::SkipBytes) => cursor.bytes().map(drop)?, // most values of most files end here
+                    (None, Step::SkipVarints(1)) => cursor.varint().map(drop)?,
+                    (None, step) => self.step(step, cursor, columns, row, depth)?,
+                }
                 pick.after.iter().try_for_each(|each| self.step(each, cursor, columns, row, depth))?;
             }
         }
