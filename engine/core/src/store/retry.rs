@@ -47,7 +47,7 @@ pub(crate) enum Again {
 }
 
 /// A failed attempt.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub kind: Kind,
     pub message: String,
