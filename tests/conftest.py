@@ -17,7 +17,6 @@ from tests.faults.server import FaultServer
 from tests.servers.postgres import Postgres
 from tests.servers.seaweed import SeaweedFS
 
-
 # The last place where AWS keys are looked for is an address outside this machine: no test may ask it.
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
 
