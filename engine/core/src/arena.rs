@@ -26,6 +26,10 @@ const HUGE_PAGE_BYTES: usize = 2 << 20;
 /// Arrow asks for 64-byte alignment.
 const ALIGNMENT_BYTES: usize = 64;
 
+/// As aligned as every region, an empty one too: a buffer of 128-bit decimals refuses less.
+#[repr(align(64))]
+struct Aligned;
+
 /// Memory of one column buffer, being written.
 pub struct Region {
     memory: Arc<Memory>,
@@ -65,7 +69,7 @@ impl Region {
                 .hint("load fewer columns or rows, or load in shards")
         };
         let memory = match length {
-            0 => Memory { start: NonNull::<u64>::dangling().cast(), length, kind: MemoryKind::Empty },
+            0 => Memory { start: NonNull::<Aligned>::dangling().cast(), length, kind: MemoryKind::Empty },
             _ if length >= MAPPED_FROM_BYTES => Memory::map(length).ok_or_else(refused)?,
             _ => Memory::allocate(length).ok_or_else(refused)?,
         };
@@ -182,6 +186,7 @@ mod tests {
             });
             let buffer = frozen.freeze().unwrap();
             assert_eq!(buffer.len(), length);
+            assert_eq!(buffer.as_ptr().align_offset(ALIGNMENT_BYTES), 0);
             assert!(buffer[..length / 3].iter().all(|byte| *byte == 1));
             assert!(buffer[length / 3..].iter().all(|byte| *byte == 2));
         }
