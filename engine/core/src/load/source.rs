@@ -159,7 +159,11 @@ fn number(field: &Field, next: &mut i32) -> Field {
         DataType::LargeList(element) => DataType::LargeList(Arc::new(number(element, next))),
         DataType::Map(entries, sorted) => {
             let inner = match entries.data_type() {
-                DataType::Struct(fields) => fields.iter().map(|inner| number(inner, next)).collect(),
+                // A key is never null (Arrow columnar format, "Map type").
+                DataType::Struct(fields) => {
+                    let numbered = |(at, inner): (usize, &Arc<Field>)| number(inner, next).with_nullable(at > 0);
+                    fields.iter().enumerate().map(numbered).collect()
+                }
                 _ => arrow_schema::Fields::empty(),
             };
             DataType::Map(Arc::new(entries.as_ref().clone().with_data_type(DataType::Struct(inner))), *sorted)

@@ -10,7 +10,7 @@ use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 
 use crate::error::{Error, Kind, Result};
 use crate::fetch::PinnedObject;
-use crate::parquet::decoding;
+use crate::parquet::{decoding, repair, thrift};
 
 /// The first guess. A footer of 64 KiB holds 16 columns of some 100 row groups; a second request costs a round trip.
 const GUESS_BYTES: u64 = 64 << 10;
@@ -19,6 +19,9 @@ pub const WHOLE_FILE_BYTES: u64 = 1 << 20;
 /// A footer is refused beyond this: the largest seen in the wild (10,000 columns, 1,000 row groups) is a tenth of it.
 const MAX_FOOTER_BYTES: u64 = 1 << 30;
 const TAIL_BYTES: u64 = 8;
+/// Groups within groups. Lists and maps take two levels, and Arrow's own formats end at 64 of them; every reader
+/// recurses over them.
+const MAX_SCHEMA_DEPTH: usize = 200;
 
 /// A file's footer and what came with it.
 pub struct Footer {
@@ -44,7 +47,7 @@ pub async fn read(object: &PinnedObject) -> Result<Footer> {
         Some(start) => tail.slice(start as usize..tail.len() - TAIL_BYTES as usize),
         None => object.read_range(file_size - needed..file_size - TAIL_BYTES).await?,
     };
-    let metadata = decode(&footer).map_err(|e| place(e).bytes(file_size - needed..file_size))?;
+    let metadata = decode(&footer, file_size).map_err(|e| place(e).bytes(file_size - needed..file_size))?;
     let whole = (tail.len() as u64 == file_size).then_some(tail);
     Ok(Footer { metadata: Arc::new(metadata), file_size, whole })
 }
@@ -72,10 +75,35 @@ fn footer_length(tail: &[u8], file_size: u64) -> Result<u64> {
     }
 }
 
-fn decode(footer: &[u8]) -> Result<ParquetMetaData> {
-    let metadata = ParquetMetaDataReader::decode_metadata(footer).map_err(decoding)?;
+fn decode(footer: &[u8], file_size: u64) -> Result<ParquetMetaData> {
+    let depth = thrift::schema_depth(footer)?;
+    if depth > MAX_SCHEMA_DEPTH {
+        let message = format!("the schema is nested {depth} levels deep, the limit is {MAX_SCHEMA_DEPTH}");
+        return Err(Error::new(Kind::Unsupported, message));
+    }
+    let metadata = match ParquetMetaDataReader::decode_metadata(footer) {
+        Ok(metadata) => metadata,
+        Err(error) => {
+            let repaired = thrift::without_foreign_fields(footer).ok();
+            let again = repaired.and_then(|footer| ParquetMetaDataReader::decode_metadata(&footer).ok());
+            again.ok_or_else(|| decoding(error))?
+        }
+    };
+    check(&metadata)?;
+    // Encrypted columns have no statistics outside their encrypted metadata.
+    let first = metadata.row_groups().first();
+    let suspect = first.is_some_and(|group| group.columns().iter().any(|column| column.statistics().is_none()));
+    if suspect && thrift::holds_encrypted_columns(footer) {
+        let message = "the file holds encrypted columns, and this version reads no encrypted files";
+        return Err(Error::new(Kind::Unsupported, message));
+    }
+    let end_of_data = file_size.saturating_sub(footer.len() as u64 + TAIL_BYTES);
+    repair::repair(metadata, end_of_data)
+}
+
+fn check(metadata: &ParquetMetaData) -> Result<()> {
+    let wrong = |what: &str| Error::new(Kind::ParquetDecoding, format!("the footer is wrong: {what}"));
     for group in metadata.row_groups() {
-        let wrong = |what: &str| Error::new(Kind::ParquetDecoding, format!("the footer is wrong: {what}"));
         if group.num_rows() < 0 {
             return Err(wrong("a row group with a negative number of rows"));
         }
@@ -88,5 +116,5 @@ fn decode(footer: &[u8]) -> Result<ParquetMetaData> {
             }
         }
     }
-    Ok(metadata)
+    Ok(())
 }

@@ -10,6 +10,8 @@ pub mod layout;
 pub mod mapping;
 pub mod pruning;
 pub mod reader;
+mod repair;
+mod thrift;
 
 use crate::error::{Error, Kind};
 
