@@ -163,6 +163,8 @@ class Column:
     @property
     def holds_map(self) -> bool:
         """Whether the type is or contains a map."""
+    def maps_as_lists(self) -> Column:
+        """With every map, at any depth, as a list of {key, value} structs. A view."""
     @property
     def field_names(self) -> list[str]:
         """Names of a struct's fields."""

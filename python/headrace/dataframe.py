@@ -282,7 +282,8 @@ class MetaflowDataFrame:
         Parameters
         ----------
         strict_map_type : bool, default True
-            Raise where a column holds maps, which Polars has no type for; False makes them lists of {key, value}.
+            Maps stay maps, and where Polars has no such type (before 2) they raise. False makes them lists of
+            {key, value} structs.
         assemble : bool, default False
             Have Polars copy all columns into contiguous memory of its own.
         """
