@@ -59,6 +59,11 @@ class Warehouse:
         """Our reader of a table of PyIceberg's."""
         return headrace.Table(".".join(table.name()), catalog=self.ours, **chosen)
 
+    def rewrite(self, location: str, data: pyarrow.Table) -> None:
+        """Put another Parquet file of the same size or smaller in a data file's place, padded to the size on record."""
+        size = len(self.server.s3.get(location))
+        self.server.s3.put(location, padded_parquet(data, size))
+
     def by_duckdb(self, table: PyIcebergTable, select: str = "*", where: str = "true") -> pyarrow.Table:
         """What DuckDB reads from the table's current metadata file."""
         with duck.connect(self.server) as connection:
@@ -87,3 +92,22 @@ class Warehouse:
     def storage(self, **more: str) -> Mapping[str, str]:
         """Storage properties for `Table.at`."""
         return {**self.server.storage_properties, **more}
+
+
+def padded_parquet(data: pyarrow.Table, size_bytes: int) -> bytes:
+    """A Parquet file of exactly this size: its footer's key-value metadata is filled up, which readers pass over."""
+    import pyarrow.parquet
+
+    def encoded(filling: int) -> bytes:
+        metadata = {**(data.schema.metadata or {}), b"filling": b"x" * filling}
+        sink = pyarrow.BufferOutputStream()
+        with pyarrow.parquet.ParquetWriter(sink, data.schema, store_schema=False) as writer:
+            writer.add_key_value_metadata(metadata)
+            writer.write_table(data)
+        return bytes(sink.getvalue())
+
+    filling = size_bytes - len(encoded(0))
+    for attempt in range(max(filling - 8, 0), filling + 1):  # the length of the filling is itself of varying length
+        if len(found := encoded(attempt)) == size_bytes:
+            return found
+    raise ValueError(f"{len(encoded(0))} bytes do not fit into {size_bytes}")
