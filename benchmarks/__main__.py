@@ -1,4 +1,4 @@
-"""The command: `python -m benchmarks [question ...] [--scale 4] [--rounds 5] [--who headrace polars ...]`."""
+"""The command: `python -m benchmarks [question ...] [--scale 1] [--rounds 5] [--who headrace polars ...]`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from .questions import PEERS, QUESTIONS, US
 def main() -> int:
     arguments = _arguments()
     questions = [QUESTIONS[name] for name in arguments.questions or QUESTIONS]
+    scales = {each.name: arguments.scale if each.scale and arguments.scale else each.scale for each in questions}
     answered = []
-    with data.serve(arguments.folder.resolve(), arguments.scale, {question.data for question in questions}) as setup:
+    with data.serve(arguments.folder.resolve(), set(scales.values())) as setups:
         for question in questions:
-            memory = int(question.memory_per_scale * (arguments.scale if question.data == "lineitem" else 1))
-            answered.append(
-                runner.ask(question, arguments.who, setup, rounds=arguments.rounds, memory_bytes=memory, say=_say)
-            )
-    print(f"\nlineitem at scale {arguments.scale:g}; medians of {arguments.rounds} rounds; worst for us first")
+            scale = scales[question.name]
+            setup, rounds = setups[scale], arguments.rounds
+            answered.append(runner.ask(question, arguments.who, setup, scale=scale, rounds=rounds, say=_say))
+    print(f"\nmedians of {arguments.rounds} rounds; worst for us first")
     print(report.table(answered))
-    text = json.dumps(report.as_json(answered, arguments.scale, arguments.rounds), indent=1)
+    text = json.dumps(report.as_json(answered, arguments.rounds), indent=1)
     report.write(arguments.json or arguments.folder / "results.json", text)
     wrong = [problem for results in answered if (problem := runner.disagreement(results))]
     for problem in wrong:
@@ -36,7 +36,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "questions", nargs="*", metavar="question", help=f"any of {', '.join(QUESTIONS)} (default: all)"
     )
-    parser.add_argument("--scale", type=float, default=4, help="TPC-H scale of lineitem: 6 M rows each (default 4)")
+    parser.add_argument("--scale", type=float, help="TPC-H scale of lineitem: 6 M rows each (default: each question's)")
     parser.add_argument("--rounds", type=int, default=5, help="counted rounds (default 5)")
     parser.add_argument("--who", nargs="+", default=[US, *PEERS], choices=[US, *PEERS], help="contenders (default all)")
     parser.add_argument("--folder", type=Path, default=Path(".work/bench"), help="where data is kept between runs")

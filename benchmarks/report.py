@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ def table(questions: Sequence[Sequence[Result]]) -> str:
     ordered = sorted(questions, key=lambda results: -(ratio(results) or float("inf")))
     lines = []
     for results in ordered:
-        lines += ["", f"{results[0].question}: {QUESTIONS[results[0].question].title}"]
+        scale = f", scale {results[0].scale:g}" if results[0].scale else ""
+        lines += ["", f"{results[0].question}: {QUESTIONS[results[0].question].title}{scale}"]
         rows = [_COLUMNS, *(_row(result, results) for result in sorted(results, key=_order))]
         widths = [max(len(row[column]) for row in rows if len(row) > 2) for column in range(len(_COLUMNS))]
         for row in rows:
@@ -39,18 +41,13 @@ def table(questions: Sequence[Sequence[Result]]) -> str:
     return "\n".join(lines)
 
 
-def as_json(questions: Sequence[Sequence[Result]], scale: float, rounds: int) -> dict[str, Any]:
+def as_json(questions: Sequence[Sequence[Result]], rounds: int) -> dict[str, Any]:
     """Everything measured, and on what."""
     return {
         "machine": {"cpus": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
         "versions": {who: _version(who) for who in (US, *PEERS)},
-        "scale": scale,
         "rounds": rounds,
-        "results": [
-            {"question": result.question, "who": result.who, "error": result.error, "runs": result.runs}
-            for results in questions
-            for result in results
-        ],
+        "results": [asdict(result) for results in questions for result in results],
     }
 
 

@@ -28,6 +28,7 @@ class Result:
 
     question: str
     who: str
+    scale: float
     runs: list[dict[str, Any]] = field(default_factory=list)
     error: str | None = None
 
@@ -49,13 +50,13 @@ def ask(
     contenders: Sequence[str],
     setup: Setup,
     *,
+    scale: float,
     rounds: int,
-    memory_bytes: int,
     say: Callable[[str], None],
 ) -> list[Result]:
     """Ask every contender ``rounds`` times, in turns, after one turn that is not counted (it warms the page cache)."""
-    results = [Result(question.name, who) for who in contenders]
-    needed = dict.fromkeys(contenders, memory_bytes)
+    results = [Result(question.name, who, scale) for who in contenders]
+    needed = dict.fromkeys(contenders, int(question.memory_bytes * (scale or 1)))
     for number in range(rounds + 1):
         for result in results:
             if result.error:

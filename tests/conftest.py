@@ -17,6 +17,9 @@ from tests.faults.server import FaultServer
 from tests.servers.postgres import Postgres
 from tests.servers.seaweed import SeaweedFS
 
+# The last place where AWS keys are looked for is an address outside this machine: no test may ask it.
+os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
+
 
 @pytest.fixture(scope="session")
 def server_dir() -> Iterator[Path]:
@@ -64,6 +67,7 @@ def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in list(os.environ):
         if name.startswith(("HEADRACE_", "PYICEBERG_", "AWS_")):
             monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))

@@ -19,13 +19,13 @@ def result(question: str, who: str, wall_s: float, rows: int = 10) -> Result:
         {"wall_s": wall_s * factor, "user_s": wall_s, "system_s": 0.5, "peak_bytes": 1 << 30, "check": {"rows": rows}}
         for factor in (0.5, 1, 9)
     ]
-    return Result(question, who, runs)
+    return Result(question, who, 1, runs)
 
 
 def test_the_worst_question_comes_first_and_the_fastest_contender() -> None:
     good = [result("s3_to_frame", "headrace", 1.0), result("s3_to_frame", "polars", 4.0)]
     bad = [result("plan_files", "headrace", 3.0), result("plan_files", "duckdb", 2.0)]
-    bad.append(Result("plan_files", "pyarrow", error="has no call for this"))
+    bad.append(Result("plan_files", "pyarrow", 0, error="has no call for this"))
     lines = report.table([good, bad]).splitlines()
     titles = [line.partition(":")[0] for line in lines if line and not line.startswith(" ")]
     assert titles == ["plan_files", "s3_to_frame"]

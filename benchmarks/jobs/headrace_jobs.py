@@ -32,7 +32,7 @@ def frame_to_pandas(setup: Setup) -> Callable[[], Any]:
 
     def job() -> Any:
         catalog = headrace.load_catalog("bench", **setup.catalog)
-        return headrace.Table(setup.table, catalog=catalog).to_pandas(dtype_backend="auto", progress=False)
+        return headrace.Table(setup.table, catalog=catalog).to_pandas(dtype_backend="auto")
 
     return job
 

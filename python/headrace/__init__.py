@@ -38,7 +38,7 @@ _HOMES = {
     "read_parquet": "headrace.files",
 }
 
-__all__ = [*_HOMES, "errors"]  # noqa: PLE0604
+__all__ = [*_HOMES, "errors"]
 
 
 def __getattr__(name: str) -> Any:

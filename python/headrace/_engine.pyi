@@ -82,6 +82,9 @@ def read_parquet(
 ) -> Frame:
     """Load Parquet files without a table: the first file's schema, columns by name."""
 
+def parquet_schema(store: Store, location: str) -> str:
+    """The schema of a Parquet file as Iceberg JSON, with ids of our own."""
+
 @final
 class Frame:
     """Immutable columns of equal length, each one contiguous Arrow array."""
@@ -89,13 +92,18 @@ class Frame:
     def from_arrow(data: Any) -> Frame:
         """Take anything with `__arrow_c_stream__` or `__arrow_c_array__` (struct). One chunk: no copy. More: joined."""
     @staticmethod
+    def from_columns(columns: Sequence[Column]) -> Frame: ...
+    @staticmethod
+    def from_bytes(data: bytes) -> Frame: ...
+    @staticmethod
     def concat(frames: Sequence[Frame]) -> Frame: ...
     @property
     def num_rows(self) -> int: ...
     @property
     def num_columns(self) -> int: ...
     @property
-    def nbytes(self) -> int: ...
+    def nbytes(self) -> int:
+        """Memory of the columns; string pages that they share count once."""
     @property
     def names(self) -> list[str]: ...
     @property
@@ -106,24 +114,41 @@ class Frame:
     def rename(self, names: Sequence[str]) -> Frame: ...
     def slice(self, offset: int, length: int) -> Frame: ...
     def take(self, indices: Any) -> Frame:
-        """Rows at positions (an Arrow or NumPy integer array, or a sequence of int), a copy."""
+        """Rows at positions (an Arrow integer array, or a sequence of int), a copy."""
     def filter(self, mask: Any, null_as: bool) -> Frame:
         """Rows where a boolean array is true, a copy; nulls in the mask count as `null_as`."""
     def cast_strings(self, layout: str) -> Frame:
-        """Strings and binary as "view" or "large_string" layout, columns in parallel; unchanged columns are shared."""
+        """Strings and binary as "view" or "large_string" layout, in parallel; unchanged columns are shared."""
+    def for_pandas(self, float_decimals: bool) -> list[Column]:
+        """Columns as pandas holds them, converted in parallel: strings contiguous; dates as timestamps in seconds; floats
+        and times without a bitmap (null is NaN or NaT); booleans without nulls one byte each ("C"); all else as it is."""
+    def to_bytes(self) -> bytes:
+        """Arrow IPC, for pickles."""
     def format(self, max_rows: int, max_width: int) -> str:
         """A table of text for repr."""
+    def cells(self, max_rows: int) -> tuple[list[str], list[str], list[list[str]], list[list[str]]]:
+        """(names, types, first rows, last rows), all text."""
     def __arrow_c_schema__(self) -> object: ...
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 @final
 class Column:
     """One column of a frame: a contiguous Arrow array with its name."""
+    @staticmethod
+    def from_arrow(data: Any, name: str | None = None) -> Column:
+        """Take anything with `__arrow_c_array__` or `__arrow_c_stream__` (of arrays). One chunk: no copy. More: joined."""
+    @staticmethod
+    def from_values(name: str, format: str, values: Any, nulls: Any | None = None) -> Column:
+        """Copy a buffer of fixed-width values of an Arrow format string; "b" takes one byte a row; "u" and "z" a list of
+        str or bytes, or None. `nulls`: a buffer of one byte a row, not 0 where there is no value."""
     @property
     def name(self) -> str: ...
     @property
     def type(self) -> str:
-        """Arrow format string of the C data interface ("l", "vu", "+L", "d:15,2", ...)."""
+        """Arrow format string of the C data interface ("l", "vu", "+L", "d:15,2", ...); "dictionary" for those."""
+    @property
+    def type_name(self) -> str:
+        """The type for people: "int64", "decimal(15, 2)", "list<string>"."""
     @property
     def field_id(self) -> int | None: ...
     @property
@@ -131,18 +156,43 @@ class Column:
     @property
     def nbytes(self) -> int: ...
     def __len__(self) -> int: ...
-    def child(self, index: int) -> Column:
-        """Struct field, list elements (of the whole flattened child), map entries. A view."""
-    @property
-    def num_children(self) -> int: ...
-    def data_address(self) -> int:
-        """Address of the first value of a fixed-width column, 0 for other layouts. Valid while this object lives."""
-    def validity(self) -> bytes | None:
-        """One byte a row (1 valid), None without nulls."""
-    def offsets(self) -> list[int] | None: ...
-    def fill_null_to(self, target: Any, value: Any) -> None: ...
     def slice(self, offset: int, length: int) -> Column: ...
+    def rename(self, name: str) -> Column: ...
+    def cast(self, format: str) -> Column:
+        """As another type (Arrow format string); a value that does not fit is an error."""
+    @property
+    def holds_map(self) -> bool:
+        """Whether the type is or contains a map."""
+    @property
+    def field_names(self) -> list[str]:
+        """Names of a struct's fields."""
+    def struct_field(self, index: int) -> Column:
+        """Null where the struct is. A view."""
+    def elements(self) -> Column:
+        """Elements of the rows of a list or map, end to end; null rows have none. A view unless a null row hides some."""
+    def lengths(self) -> Column:
+        """Elements in each row as int64, 0 where it is null."""
+    def map_part(self, part: int) -> Column:
+        """Keys (0) or values (1) of a map as a list column. A view."""
+    def dense(self) -> Column:
+        """Without a bitmap: floats null as NaN, times as NaT; dates as timestamps in seconds, booleans as bytes ("C").
+        Nulls in integers and booleans raise. A view where nothing changes."""
+    def null_bytes(self) -> Column:
+        """One byte a row ("C"), 1 where it is null."""
+    def copied(self) -> Column:
+        """The same values in memory of their own."""
+    def tensor(self) -> tuple[Column, list[int]] | None:
+        """(numbers of all rows, shape of each row) of numbers and equally long lists of them without nulls; else None."""
+    def decoded(self) -> Column:
+        """A dictionary's values, one a row; any other column as it is."""
+    def encoded(self) -> tuple[Column, Column]:
+        """(32-bit codes, distinct values in order of appearance)."""
     def to_pylist(self) -> list[Any]:
-        """Values as Python objects: int, float, bool, str, bytes, decimal.Decimal, datetime.*, uuid as bytes, list, dict."""
+        """Values as Python objects: int, float, bool, str, bytes, decimal.Decimal, datetime.*, list, dict, None."""
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        """Read-only, of numbers, timestamps, durations and fixed binary; what lies under nulls is undefined."""
+    def dlpack(self, shape: Sequence[int], boolean: bool, versioned: bool) -> object:
+        """A DLPack capsule of numbers without nulls; `boolean` calls bytes truth values."""
     def __arrow_c_schema__(self) -> object: ...
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...

@@ -37,8 +37,8 @@ _SECRET = re.compile(
 )
 _NO_SECRET = re.compile(r"(expires-at|expires-in|-uri$|-url$|-enabled$|-endpoint$|x-iceberg-access-delegation)")
 _PLAIN = """type uri warehouse credential token scope audience resource oauth2-server-uri prefix location-map
-    snapshot-loading-mode namespace-separator rest-namespace-separator rest-page-size schema_version init_catalog_tables
-    py-catalog-impl py-io-impl downcast-ns-timestamp-to-us-on-write echo pool_pre_ping ssl auth""".split()  # noqa: SIM905
+    allowed-locations snapshot-loading-mode namespace-separator rest-namespace-separator rest-page-size schema_version
+    init_catalog_tables py-catalog-impl py-io-impl downcast-ns-timestamp-to-us-on-write echo pool_pre_ping ssl auth""".split()  # noqa: SIM905
 _REST = "sigv4-enabled signing-region signing-name sigv4.max-retries access-key-id secret-access-key session-token"
 _S3 = """endpoint region access-key-id secret-access-key session-token session-token-expires-at-ms profile-name
     anonymous force-virtual-addressing path-style-access resolve-region proxy-uri connect-timeout request-timeout signer
@@ -143,6 +143,7 @@ def resolve(name: str | None = None, arguments: Mapping[str, object] | None = No
     looked_in = tuple(each.name for each in sources)
     if not properties and not _defines(given):
         properties = _unconfigured(chosen, sources, looked_in)
+        chosen = DEFAULT  # one name for the embedded catalog: the rows of an SQL catalog belong to its name
     properties |= given
     check_names(properties)
     return CatalogConfig(chosen, properties, looked_in)

@@ -49,7 +49,9 @@ def is_s3(location: str | None) -> bool:
 def only_storage(properties: Mapping[str, str]) -> dict[str, str]:
     """The properties that a store may see: never a catalog's own token or credential."""
     return {
-        key: value for key, value in properties.items() if key.startswith(STORAGE_PREFIXES) or key == "location-map"
+        key: value
+        for key, value in properties.items()
+        if key.startswith(STORAGE_PREFIXES) or key in ("location-map", "allowed-locations")
     }
 
 

@@ -78,7 +78,8 @@ class _Scan:
         strings : {"view", "large_string"}, default "view"
             Arrow layout of strings: "view" for Polars and DuckDB, "large_string" for pandas and PyArrow.
         progress : bool, callable or None
-            None: a bar on a terminal for work over a second. False: silence. A callable gets (bytes done, bytes in all).
+            None: a bar on a terminal for work over a second. False: silence. A callable gets (bytes
+            done, bytes in all).
         num_threads : int or None
             Decoders at once; None: one a core.
         memory_limit : int or None
@@ -188,7 +189,9 @@ class ScanPlan(_Scan):
             Balanced by bytes, deterministic; files keep their order inside a shard.
         """
         if (n is None) == (target_size is None):
-            raise InvalidArgument("give either n or target_size", hint="plan.shards(8), or plan.shards(target_size=1 << 30)")
+            raise InvalidArgument(
+                "give either n or target_size", hint="plan.shards(8), or plan.shards(target_size=1 << 30)"
+            )
         if self.limit is not None:
             raise InvalidArgument("a plan with a limit is not split", hint="load it, or split it without the limit")
         if n is None:
@@ -207,7 +210,10 @@ class ScanPlan(_Scan):
         if manifests:
             lines.append(f"  manifests: {manifests['read']} read, {manifests['pruned']} pruned of {manifests['total']}")
         if files:
-            pruned = [f"{_known(files['pruned_by_partition'])} by partition", f"{files['pruned_by_statistics']} by statistics"]
+            pruned = [
+                f"{_known(files['pruned_by_partition'])} by partition",
+                f"{files['pruned_by_statistics']} by statistics",
+            ]
             lines.append(f"  files: {files['kept']} kept of {_known(files['total'])}; pruned {', '.join(pruned)}")
         for each in self.report.get("reasons", []):
             lines.append(f"  {each['count']} {each['of']} pruned: {each['reason']}")

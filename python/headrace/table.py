@@ -113,7 +113,9 @@ class Table:
     @classmethod
     def from_pyiceberg(cls, table: Any) -> Table:
         """The table that a `pyiceberg.table.Table` stands for, at its current metadata file."""
-        properties = {key: str(value) for key, value in table.io.properties.items() if key.startswith(("s3.", "client."))}
+        properties = {
+            key: str(value) for key, value in table.io.properties.items() if key.startswith(("s3.", "client."))
+        }
         return cls._of(TableAccess(None, tuple(table.name()), table.metadata_location, properties), {})
 
     @classmethod
@@ -176,7 +178,13 @@ class Table:
     def schema(self) -> list[dict[str, Any]]:
         """Columns as dicts: name, type (Iceberg's name), required, field_id, doc."""
         return [
-            {"name": each.name, "type": str(each.type), "required": each.required, "field_id": each.field_id, "doc": each.doc}
+            {
+                "name": each.name,
+                "type": str(each.type),
+                "required": each.required,
+                "field_id": each.field_id,
+                "doc": each.doc,
+            }
             for each in self.snapshot_schema.fields
         ]
 
@@ -281,11 +289,15 @@ class Table:
         """Scan and load in one call: see `scan` and `ScanPlan.load`."""
         return self.scan(filter, columns, limit, params=params).load(progress=progress)
 
-    def to_pandas(self, filter: str | Expression | None = None, columns: Sequence[str] | None = None, **options: Any) -> pandas.DataFrame:
+    def to_pandas(
+        self, filter: str | Expression | None = None, columns: Sequence[str] | None = None, **options: Any
+    ) -> pandas.DataFrame:
         """Scan and load straight into pandas: see `ScanPlan.to_pandas`."""
         return self.scan(filter, columns).to_pandas(**options)
 
-    def to_polars(self, filter: str | Expression | None = None, columns: Sequence[str] | None = None) -> polars.DataFrame:
+    def to_polars(
+        self, filter: str | Expression | None = None, columns: Sequence[str] | None = None
+    ) -> polars.DataFrame:
         """Scan and load straight into Polars."""
         return self.scan(filter, columns).to_polars()
 
@@ -298,7 +310,8 @@ class Table:
         at = f"snapshot {snapshot.snapshot_id}" if snapshot else "no snapshot"
         rows = (snapshot.summary or {}).get("total-records") if snapshot else None
         size = f", {int(rows):,} rows" if rows and rows.isdigit() else ""
-        return f"<Table {self._access.name}: v{self.metadata.format_version}, {len(self.snapshot_schema.fields)} columns{size}, {at}>"
+        columns = f"{len(self.snapshot_schema.fields)} columns"
+        return f"<Table {self._access.name}: v{self.metadata.format_version}, {columns}{size}, {at}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         snapshot = self.snapshot

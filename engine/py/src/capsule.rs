@@ -9,9 +9,12 @@ use std::ffi::CStr;
 use std::sync::Arc;
 
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, to_ffi};
-use arrow_array::ffi_stream::{FFI_ArrowArrayStream, RecordBatchStreamReader};
-use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchIterator, RecordBatchReader, StructArray, make_array};
-use arrow_schema::{Field, Schema, SchemaRef};
+use arrow_array::ffi_stream::{ArrayStreamReader, FFI_ArrowArrayStream, RecordBatchStreamReader};
+use arrow_array::{
+    Array, ArrayReader, ArrayRef, RecordBatch, RecordBatchIterator, RecordBatchReader, StructArray, make_array,
+    new_empty_array,
+};
+use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
 use headrace_core::error::{Error, Kind};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -102,6 +105,30 @@ pub fn batches_in(data: &Bound<'_, PyAny>) -> PyResult<(SchemaRef, Vec<RecordBat
     };
     let batch = RecordBatch::from(columns);
     Ok((batch.schema(), vec![batch]))
+}
+
+/// One column of a producer: an array, memory shared, or a stream of arrays, joined where it has more than one.
+pub fn column_in(data: &Bound<'_, PyAny>) -> PyResult<(Field, ArrayRef)> {
+    let py = data.py();
+    if data.hasattr("__arrow_c_array__")? || !data.hasattr("__arrow_c_stream__")? {
+        return array_in(data);
+    }
+    let capsule = data.call_method0("__arrow_c_stream__")?;
+    let capsule =
+        capsule.cast::<PyCapsule>().map_err(|_| PyTypeError::new_err("__arrow_c_stream__ gave no capsule"))?;
+    let pointer = capsule.pointer_checked(Some(STREAM))?.cast::<FFI_ArrowArrayStream>();
+    // SAFETY: the name was checked; from_raw moves the struct out and leaves a released one in the capsule.
+    let reader = unsafe { ArrayStreamReader::from_raw(pointer.as_ptr()) }.map_err(|error| wrong(py, error))?;
+    let field = reader.field().as_ref().clone();
+    let joined = py.detach(|| {
+        let arrays = reader.collect::<Result<Vec<_>, _>>()?;
+        match arrays.as_slice() {
+            [] => Ok(new_empty_array(field.data_type())),
+            [only] => Ok(Arc::clone(only)),
+            more => arrow_select::concat::concat(&more.iter().map(|array| array.as_ref()).collect::<Vec<_>>()),
+        }
+    });
+    Ok((field, joined.map_err(|error: ArrowError| wrong(py, error))?))
 }
 
 /// One array of a producer, memory shared.

@@ -4,18 +4,20 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, BooleanArray, UInt64Array};
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Schema};
 use headrace_core::error::{Error, Kind};
-use headrace_core::frame;
-use headrace_core::load::StringLayout;
+use headrace_core::frame::{self, StringLayout};
 use headrace_core::runtime::available_cores;
 use pyo3::prelude::*;
-use pyo3::types::PyCapsule;
+use pyo3::types::{PyBytes, PyCapsule};
 
 use crate::capsule;
 use crate::column::Column;
 use crate::errors::to_python;
 use crate::gate::compute;
+
+/// Names, types, first rows, last rows.
+type Cells = (Vec<String>, Vec<String>, Vec<Vec<String>>, Vec<Vec<String>>);
 
 /// Immutable columns of equal length, each one contiguous Arrow array.
 #[pyclass(frozen, module = "headrace._engine")]
@@ -37,6 +39,50 @@ impl Frame {
         let frames: Vec<frame::Frame> = frames.iter().map(|frame| frame.inner.clone()).collect();
         let inner = compute(py, || frame::Frame::concat(&frames))?;
         Ok(Frame { inner })
+    }
+
+    #[staticmethod]
+    fn from_columns(py: Python<'_>, columns: Vec<PyRef<'_, Column>>) -> PyResult<Frame> {
+        let rows = columns.first().map_or(0, |column| column.array.len());
+        if let Some(other) = columns.iter().find(|column| column.array.len() != rows) {
+            let (name, length) = (other.field.name(), other.array.len());
+            let message = format!("column {name:?} has {length} rows, the first one {rows}");
+            return Err(to_python(py, &Error::new(Kind::InvalidArgument, message)));
+        }
+        let fields: Vec<_> = columns.iter().map(|column| Arc::clone(&column.field)).collect();
+        let arrays = columns.iter().map(|column| Arc::clone(&column.array)).collect();
+        let inner = compute(py, || frame::Frame::new(Arc::new(Schema::new(fields)), arrays, rows))?;
+        Ok(Frame { inner })
+    }
+
+    #[staticmethod]
+    fn from_bytes(py: Python<'_>, data: &[u8]) -> PyResult<Frame> {
+        let inner = compute(py, || frame::ipc::from_bytes(data))?;
+        Ok(Frame { inner })
+    }
+
+    fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &compute(py, || frame::ipc::to_bytes(&self.inner))?))
+    }
+
+    /// (names, types, first rows, last rows), all text.
+    fn cells(&self, py: Python<'_>, max_rows: usize) -> PyResult<Cells> {
+        let cells = compute(py, || Ok(frame::format::cells(&self.inner, max_rows)))?;
+        Ok((cells.names, cells.types, cells.head, cells.tail))
+    }
+
+    fn format(&self, py: Python<'_>, max_rows: usize, max_width: usize) -> PyResult<String> {
+        compute(py, || Ok(frame::format::table(&self.inner, max_rows, max_width)))
+    }
+
+    fn for_pandas(&self, py: Python<'_>, float_decimals: bool) -> PyResult<Vec<Column>> {
+        let columns = compute(py, || self.inner.for_pandas(float_decimals, available_cores()))?;
+        let schema = self.inner.batch().schema();
+        let named = schema.fields().iter().zip(columns).map(|(field, array)| {
+            let field = field.as_ref().clone().with_data_type(array.data_type().clone());
+            Column::new(Arc::new(field), array)
+        });
+        Ok(named.collect())
     }
 
     #[getter]
@@ -123,7 +169,7 @@ impl Frame {
             None => self.inner.batch().clone(),
             Some(requested) => {
                 let requested = capsule::schema_in(&requested)?;
-                compute(py, || Ok(self.inner.requested(&requested)))?
+                compute(py, || Ok(self.inner.requested(&requested, available_cores())))?
             }
         };
         capsule::stream_out(py, batch)

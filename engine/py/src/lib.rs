@@ -4,11 +4,15 @@ use pyo3::prelude::*;
 
 mod capsule;
 mod column;
+mod dlpack;
 mod errors;
 mod files;
 mod frame;
 mod gate;
 mod load;
+mod numpy;
+mod pylist;
+mod pytime;
 mod store;
 
 #[pymodule]

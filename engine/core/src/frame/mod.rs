@@ -2,19 +2,27 @@
 //!
 //! Must not know: files, tables, Python. A column's memory is lent, never copied, unless a function says that it copies.
 
+mod contiguous;
+pub mod dense;
 pub mod filter;
+pub mod format;
+pub mod ipc;
+pub mod nested;
+pub mod parallel;
 mod relabel;
+mod size;
 pub mod strings;
 
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, UInt64Array};
-use arrow_schema::{ArrowError, Schema, SchemaRef};
+use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 
 use crate::error::{Error, Kind, Result};
-use crate::load::StringLayout;
 
 pub use relabel::relabel;
+pub use size::array_bytes;
+pub use strings::StringLayout;
 
 /// Columns of equal length. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -38,8 +46,12 @@ impl Frame {
 
     /// Batches of one schema, joined: one batch is taken as it is, more are copied into contiguous columns.
     pub fn of_batches(schema: SchemaRef, batches: &[RecordBatch]) -> Result<Frame> {
+        let schema = without_pandas(schema);
         let batch = match batches {
-            [only] => only.clone().with_schema(schema).map_err(wrong)?,
+            [only] => {
+                let options = RecordBatchOptions::new().with_row_count(Some(only.num_rows()));
+                RecordBatch::try_new_with_options(schema, only.columns().to_vec(), &options).map_err(wrong)?
+            }
             _ => arrow_select::concat::concat_batches(&schema, batches).map_err(wrong)?,
         };
         Ok(Frame { batch, metrics: Arc::from("{}") })
@@ -67,9 +79,9 @@ impl Frame {
         self.batch.num_rows()
     }
 
-    /// Bytes of memory that the columns hold.
+    /// Bytes of memory that the columns hold, string pages that they share counted once.
     pub fn nbytes(&self) -> usize {
-        self.batch.columns().iter().map(|column| array_bytes(column)).sum()
+        size::bytes_of(self.batch.columns())
     }
 
     /// Columns by position, shared.
@@ -146,40 +158,60 @@ impl Frame {
         Frame::of_batches(widest(&schema), &batches)
     }
 
-    /// Strings and binary in another layout, columns in parallel; what has it already is shared.
+    /// Strings and binary in another layout, in parallel; what has it already is shared.
     pub fn cast_strings(&self, layout: StringLayout, threads: usize) -> Result<Frame> {
-        let columns = strings::convert(self.batch.columns(), layout, threads)?;
-        let fields = self
-            .batch
-            .schema()
-            .fields()
-            .iter()
-            .zip(&columns)
-            .map(|(field, column)| field.as_ref().clone().with_data_type(column.data_type().clone()))
-            .collect::<Vec<_>>();
-        let schema = Arc::new(Schema::new_with_metadata(fields, self.batch.schema().metadata().clone()));
-        let options = RecordBatchOptions::new().with_row_count(Some(self.num_rows()));
-        let batch = RecordBatch::try_new_with_options(schema, columns, &options).map_err(wrong)?;
-        Ok(Frame { batch, metrics: Arc::clone(&self.metrics) })
+        self.recast(strings::convert(self.batch.columns(), layout, threads)?)
+    }
+
+    /// Columns as pandas holds them: see [`dense::dense`] for what NumPy has a dtype for, strings contiguous, all else
+    /// as it is; decimals as `float64` if wished. Columns in parallel, strings by ranges of rows too.
+    pub fn for_pandas(&self, float_decimals: bool, threads: usize) -> Result<Vec<ArrayRef>> {
+        let columns = strings::convert(self.batch.columns(), StringLayout::LargeString, threads)?;
+        let made = parallel::map(columns, threads, |column| match column.data_type() {
+            data_type if data_type.is_decimal() && float_decimals => {
+                let float = arrow_cast::cast(&column, &DataType::Float64).map_err(wrong)?;
+                dense::dense(&float)
+            }
+            data_type if data_type.is_decimal() => Ok(column),
+            data_type if data_type.is_integer() && column.null_count() > 0 => Ok(column),
+            DataType::Boolean if column.null_count() > 0 => Ok(column),
+            DataType::Boolean | DataType::Date32 => dense::dense(&column),
+            data_type if dense::is_plain(data_type) => dense::dense(&column),
+            _ => Ok(column),
+        });
+        made.into_iter().collect()
     }
 
     /// The batch as a consumer asked for it: each column cast where that is possible, as it is where not
     /// (PyCapsule interface: a requested schema is best effort).
-    pub fn requested(&self, schema: &Schema) -> RecordBatch {
+    pub fn requested(&self, schema: &Schema, threads: usize) -> RecordBatch {
         if schema.fields().len() != self.batch.num_columns() {
             return self.batch.clone();
         }
-        let columns = self.batch.columns().iter().zip(schema.fields());
-        let columns: Vec<ArrayRef> = columns
-            .map(|(column, field)| arrow_cast::cast(column, field.data_type()).unwrap_or_else(|_| Arc::clone(column)))
+        let ours = self.batch.schema();
+        let pairs = ours.fields().iter().zip(schema.fields());
+        let types: Vec<DataType> = pairs
+            .map(|(ours, theirs)| match arrow_cast::can_cast_types(ours.data_type(), theirs.data_type()) {
+                true => theirs.data_type().clone(),
+                false => ours.data_type().clone(),
+            })
             .collect();
+        match strings::to_types(self.batch.columns(), &types, threads) {
+            Ok(columns) => self.recast(columns).map_or_else(|_| self.batch.clone(), |frame| frame.batch),
+            Err(_) => self.batch.clone(),
+        }
+    }
+
+    /// The same names over columns of other types.
+    fn recast(&self, columns: Vec<ArrayRef>) -> Result<Frame> {
         let ours = self.batch.schema();
         let fields = ours.fields().iter().zip(&columns);
         let fields: Vec<_> =
             fields.map(|(field, column)| field.as_ref().clone().with_data_type(column.data_type().clone())).collect();
         let schema = Arc::new(Schema::new_with_metadata(fields, ours.metadata().clone()));
         let options = RecordBatchOptions::new().with_row_count(Some(self.num_rows()));
-        RecordBatch::try_new_with_options(schema, columns, &options).unwrap_or_else(|_| self.batch.clone())
+        let batch = RecordBatch::try_new_with_options(schema, columns, &options).map_err(wrong)?;
+        Ok(Frame { batch, metrics: Arc::clone(&self.metrics) })
     }
 
     fn derived(&self, batch: std::result::Result<RecordBatch, ArrowError>) -> Result<Frame> {
@@ -192,9 +224,14 @@ fn widest(schema: &SchemaRef) -> SchemaRef {
     Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }
 
-/// Bytes of memory an array holds: of its own rows where they can be told apart, shared string pages once.
-pub fn array_bytes(array: &ArrayRef) -> usize {
-    array.to_data().get_slice_memory_size().unwrap_or_else(|_| array.get_buffer_memory_size())
+/// Without the note about its index that pandas leaves in a schema: a frame has none.
+fn without_pandas(schema: SchemaRef) -> SchemaRef {
+    if !schema.metadata().contains_key("pandas") {
+        return schema;
+    }
+    let mut metadata = schema.metadata().clone();
+    metadata.remove("pandas");
+    Arc::new(Schema::new_with_metadata(schema.fields().clone(), metadata))
 }
 
 fn wrong(error: ArrowError) -> Error {

@@ -1,51 +1,63 @@
 //! Strings and binary between their layouts: views (Polars, DuckDB) and contiguous (pandas, PyArrow), in parallel.
 //!
-//! Must not know: where a column goes.
+//! Flat columns of views take the fast way ([`super::contiguous`]); strings inside of lists, structs and maps, and the
+//! way back to views (which shares the bytes), are `arrow-cast`'s. Must not know: where a column goes.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-use arrow_array::ArrayRef;
-use arrow_cast::cast;
+use arrow_array::{Array, ArrayRef};
+use arrow_cast::CastOptions;
 use arrow_schema::{DataType, Field, FieldRef, Fields};
 
 use crate::error::{Error, Kind, Result};
-use crate::load::StringLayout;
+use crate::frame::contiguous::contiguous;
+use crate::frame::parallel;
+
+/// How strings and binary lie in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StringLayout {
+    /// `utf8_view`, `binary_view`: what Polars and DuckDB take as it is
+    View,
+    /// `large_utf8`, `large_binary`: what pandas and PyArrow have kernels for
+    LargeString,
+}
 
 /// Columns with every string and binary, at any depth, in this layout; what has it already is shared.
 pub fn convert(columns: &[ArrayRef], layout: StringLayout, threads: usize) -> Result<Vec<ArrayRef>> {
-    let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<Option<Result<ArrayRef>>>> = Mutex::new(columns.iter().map(|_| None).collect());
-    let work = || {
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(column) = columns.get(at) else { return };
-            let converted = convert_one(column, layout);
-            if let Some(place) = done.lock().unwrap_or_else(PoisonError::into_inner).get_mut(at) {
-                *place = Some(converted);
-            }
-        }
-    };
-    let changes = columns.iter().filter(|column| target(column.data_type(), layout) != *column.data_type()).count();
-    std::thread::scope(|scope| {
-        for _ in 1..threads.min(changes) {
-            scope.spawn(work);
-        }
-        work();
-    });
-    let done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let missing = || Error::new(Kind::Internal, "a column was not converted");
-    done.into_iter().map(|column| column.unwrap_or_else(|| Err(missing()))).collect()
+    let types: Vec<DataType> = columns.iter().map(|column| target(column.data_type(), layout)).collect();
+    to_types(columns, &types, threads)
 }
 
-fn convert_one(column: &ArrayRef, layout: StringLayout) -> Result<ArrayRef> {
-    let to = target(column.data_type(), layout);
-    if to == *column.data_type() {
+/// Columns as these types; what has its type already is shared. An impossible cast is an error, a lossy one too.
+pub fn to_types(columns: &[ArrayRef], types: &[DataType], threads: usize) -> Result<Vec<ArrayRef>> {
+    let pairs = || columns.iter().zip(types);
+    let fast: Vec<&ArrayRef> = pairs().filter(|(column, to)| is_fast(column, to)).map(|(column, _)| column).collect();
+    let mut fast = contiguous(&fast, threads)?.into_iter();
+    let rest: Vec<_> = pairs().filter(|(column, to)| !is_fast(column, to)).collect();
+    let mut rest = parallel::map(rest, threads, |(column, to)| cast(column, to)).into_iter();
+    let missing = || Error::new(Kind::Internal, "a column was not converted");
+    pairs()
+        .map(|(column, to)| match is_fast(column, to) {
+            true => fast.next().ok_or_else(missing),
+            false => rest.next().unwrap_or_else(|| Err(missing())),
+        })
+        .collect()
+}
+
+fn is_fast(column: &ArrayRef, to: &DataType) -> bool {
+    matches!(
+        (column.data_type(), to),
+        (DataType::Utf8View, DataType::LargeUtf8) | (DataType::BinaryView, DataType::LargeBinary)
+    )
+}
+
+fn cast(column: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
+    if to == column.data_type() {
         return Ok(Arc::clone(column));
     }
-    cast(column, &to)
-        .map_err(|e| Error::new(Kind::Internal, format!("strings from {} to {to}: {e}", column.data_type())))
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    arrow_cast::cast_with_options(column, to, &options)
+        .map_err(|e| Error::new(Kind::TypeMismatch, format!("{} as {to}: {e}", column.data_type())))
 }
 
 /// `data_type` with strings and binary in this layout at every depth.

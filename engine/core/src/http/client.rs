@@ -150,8 +150,11 @@ pub(crate) fn explain(error: reqwest::Error) -> Trouble {
     Trouble { phase, text }
 }
 
+/// TLS errors come inside one or two of `std::io`'s, which do not show what they wrap as their source.
 fn is_certificate(cause: &(dyn std::error::Error + 'static)) -> bool {
-    let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-    let tls = cause.downcast_ref::<rustls::Error>().or_else(|| inner.and_then(|inner| inner.downcast_ref()));
-    matches!(tls, Some(rustls::Error::InvalidCertificate(_)))
+    if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
+        return matches!(tls, rustls::Error::InvalidCertificate(_));
+    }
+    let wrapped = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    wrapped.is_some_and(|wrapped| is_certificate(wrapped))
 }

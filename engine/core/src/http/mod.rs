@@ -115,7 +115,7 @@ fn redirection(
 ) -> Option<Url> {
     let keeps_method = match response.status().as_u16() {
         307 | 308 => true,
-        301 | 302 | 303 => false,
+        301..=303 => false,
         _ => return None,
     };
     let reads = *method == reqwest::Method::GET || *method == reqwest::Method::HEAD;

@@ -20,6 +20,9 @@ const CONCURRENT_UNITS: usize = 12;
 /// Memory a nested value takes beside its encoded size, a guess for the limit only.
 const NESTED_FACTOR: u64 = 3;
 
+/// Strings are copied out of their pages where less than one row in this many is wanted.
+const COPY_STRINGS_BELOW: usize = 2;
+
 /// Some columns of one row group, fetched together.
 struct Unit {
     group: Arc<Group>,
@@ -106,6 +109,9 @@ fn fill_column(
 ) -> Result<()> {
     let UnitColumn { index, mut part } = column;
     let field = context.request.wanted.schema.field(index);
+    if group.kept.as_ref().is_some_and(|kept| kept.rows < group.total / COPY_STRINGS_BELOW) {
+        part.copy_strings()?;
+    }
     let named = |error: Error| error.context(format!("column {:?}, row group {}", field.name(), group.index));
     match group.file.mapping.columns.get(index) {
         Some(ColumnSource::Leaves { leaves, adapt }) => {

@@ -25,14 +25,14 @@ use tokio::sync::Semaphore;
 
 use crate::error::{Error, Kind, Result};
 use crate::fetch::{Budget, Fetcher};
-use crate::frame::Frame;
+use crate::frame::{Frame, StringLayout};
 use crate::iceberg::predicate::Predicate;
 use crate::metrics::LoadMetrics;
 use crate::parquet::columns::ColumnTarget;
 use crate::runtime::Cancel;
 use crate::store::Store;
 
-pub use request::{LoadRequest, StringLayout};
+pub use request::LoadRequest;
 pub use source::{FileTask, SchemaSource, schema_of};
 
 /// Requests at a time: S3 gives 40 to 90 MB/s to each connection.

@@ -15,6 +15,7 @@ use arrow_schema::SchemaRef;
 use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
+use crate::frame::StringLayout;
 use crate::iceberg::schema::{NestedField, Schema, Type};
 use crate::load::source::default_value;
 use crate::parquet::mapping::{NameMapping, Wanted};
@@ -22,15 +23,6 @@ use crate::runtime::available_cores;
 
 /// Bytes fetched and not yet decoded, unless the request says otherwise.
 const DEFAULT_IN_FLIGHT_BYTES: u64 = 256 << 20;
-
-/// How strings and binary lie in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StringLayout {
-    /// `utf8_view`, `binary_view`: what Polars and DuckDB take as it is
-    View,
-    /// `large_utf8`, `large_binary`: what pandas and PyArrow have kernels for
-    LargeString,
-}
 
 /// The options of one load.
 pub struct LoadRequest {

@@ -25,6 +25,11 @@ const VIEW_BYTES: usize = 16;
 /// Values of at most this many bytes live inside their view.
 const INLINE_BYTES: u32 = 12;
 
+/// Length and prefix of a long view (its low 64 bits).
+const SHORT_PART: u128 = u64::MAX as u128;
+/// A view's offset has 32 bits, signed in some consumers.
+const LARGEST_COPY_BYTES: usize = 1 << 30;
+
 /// One column of the result, being written.
 pub struct ColumnTarget {
     field: FieldRef,
@@ -53,7 +58,7 @@ enum Layout {
 
 enum PartStore {
     Fixed { slot: Slot, width: usize },
-    Views { slot: Slot, known: HashMap<usize, u32> },
+    Views { slot: Slot, pages: Pages },
     Joined { arrays: Vec<ArrayRef> },
 }
 
@@ -97,7 +102,8 @@ impl ColumnTarget {
             }
             (None, DataType::Utf8View | DataType::BinaryView) => {
                 let (frozen, slots) = split(VIEW_BYTES)?;
-                let stores = slots.into_iter().map(|slot| PartStore::Views { slot, known: HashMap::new() });
+                let stores =
+                    slots.into_iter().map(|slot| PartStore::Views { slot, pages: Pages::Shared(HashMap::new()) });
                 (Layout::Views(frozen), stores.collect())
             }
             _ => (Layout::Joined, part_rows.iter().map(|_| PartStore::Joined { arrays: Vec::new() }).collect()),
@@ -154,13 +160,13 @@ impl ColumnPart {
                 let values = &data.buffers()[0].as_slice()[start..start + array.len() * *width];
                 slot[from..to].copy_from_slice(values);
             }
-            PartStore::Views { slot, known } => {
+            PartStore::Views { slot, pages } => {
                 let views = &mut slot[self.written * VIEW_BYTES..(self.written + array.len()) * VIEW_BYTES];
                 match &self.data_type {
                     DataType::Utf8View => {
-                        copy_views(views, array.as_byte_view::<StringViewType>(), known, &self.pieces.buffers)?;
+                        copy_views(views, array.as_byte_view::<StringViewType>(), pages, &self.pieces.buffers)?;
                     }
-                    _ => copy_views(views, array.as_byte_view::<BinaryViewType>(), known, &self.pieces.buffers)?,
+                    _ => copy_views(views, array.as_byte_view::<BinaryViewType>(), pages, &self.pieces.buffers)?,
                 }
             }
             PartStore::Joined { arrays } => arrays.push(Arc::clone(array)),
@@ -170,6 +176,15 @@ impl ColumnPart {
             self.null_lengths.push(array.len());
         }
         self.written += array.len();
+        Ok(())
+    }
+
+    /// Copies long strings to memory of the part's own instead of keeping the pages they came in: for parts of which
+    /// only some rows are wanted. Must be called before the first batch, or not at all.
+    pub fn copy_strings(&mut self) -> Result<()> {
+        if let PartStore::Views { pages, .. } = &mut self.store {
+            *pages = Pages::Copied { place: reserve(Buffer::default(), &self.pieces.buffers)?, bytes: Vec::new() };
+        }
         Ok(())
     }
 
@@ -187,6 +202,10 @@ impl ColumnPart {
         let nulls = join_null_runs(&self.nulls, &self.null_lengths, self.rows);
         let arrays = match self.store {
             PartStore::Joined { arrays } => arrays,
+            PartStore::Views { pages: Pages::Copied { place, bytes }, .. } => {
+                hand_over(place, bytes, &self.pieces.buffers);
+                Vec::new()
+            }
             _ => Vec::new(), // drops the slot: its bytes are written
         };
         let piece = Piece { rows: self.rows, nulls, arrays };
@@ -198,47 +217,78 @@ impl ColumnPart {
     }
 }
 
+/// Where the bytes of a part's long strings are kept.
+enum Pages {
+    /// In the decoded pages themselves, nothing copied: address of each page -> its place in the column
+    Shared(HashMap<usize, u32>),
+    /// In a buffer of the part's own, at this place in the column: a few rows must not keep whole pages alive
+    Copied { place: u32, bytes: Vec<u8> },
+}
+
 /// Copies views, pointing those that refer to a buffer at that buffer's place in the whole column.
 ///
 /// Only buffers that a view refers to are kept: a page of short strings is freed as soon as it is decoded.
 fn copy_views<T: ByteViewType>(
     target: &mut [u8],
     array: &GenericByteViewArray<T>,
-    known: &mut HashMap<usize, u32>,
+    pages: &mut Pages,
     buffers: &Mutex<Vec<Buffer>>,
 ) -> Result<()> {
+    let missing = || Error::new(Kind::Internal, "a view without its buffer");
     let mut places: Vec<Option<u32>> = vec![None; array.data_buffers().len()];
     for (place, view) in target.chunks_exact_mut(VIEW_BYTES).zip(array.views().iter()) {
         let mut view = *view;
-        if view as u32 > INLINE_BYTES {
-            let index = (view >> 64) as u32 as usize;
-            let global = match places.get(index).copied().flatten() {
-                Some(global) => global,
-                None => {
-                    let buffer = array.data_buffers().get(index);
-                    let buffer = buffer.ok_or_else(|| Error::new(Kind::Internal, "a view without its buffer"))?;
-                    let global = register(buffer, known, buffers)?;
-                    places[index] = Some(global);
-                    global
+        let length = view as u32;
+        if length > INLINE_BYTES {
+            let (index, offset) = ((view >> 64) as u32 as usize, (view >> 96) as u32 as usize);
+            let buffer = array.data_buffers().get(index).ok_or_else(missing)?;
+            match pages {
+                Pages::Copied { place, bytes } => {
+                    let value = buffer.get(offset..offset + length as usize).ok_or_else(missing)?;
+                    if bytes.len() + value.len() > LARGEST_COPY_BYTES {
+                        hand_over(*place, std::mem::take(bytes), buffers);
+                        *place = reserve(Buffer::default(), buffers)?;
+                    }
+                    view = (view & SHORT_PART) | (u128::from(*place) << 64) | ((bytes.len() as u128) << 96);
+                    bytes.extend_from_slice(value);
                 }
-            };
-            view = (view & !(u128::from(u32::MAX) << 64)) | (u128::from(global) << 64);
+                Pages::Shared(known) => {
+                    let global = match places.get(index).copied().flatten() {
+                        Some(global) => global,
+                        None => share(buffer, known, buffers)?,
+                    };
+                    places[index] = Some(global);
+                    view = (view & !(u128::from(u32::MAX) << 64)) | (u128::from(global) << 64);
+                }
+            }
         }
         place.copy_from_slice(&view.to_ne_bytes());
     }
     Ok(())
 }
 
-fn register(buffer: &Buffer, known: &mut HashMap<usize, u32>, buffers: &Mutex<Vec<Buffer>>) -> Result<u32> {
+fn share(buffer: &Buffer, known: &mut HashMap<usize, u32>, buffers: &Mutex<Vec<Buffer>>) -> Result<u32> {
     let address = buffer.as_ptr() as usize;
     if let Some(place) = known.get(&address) {
         return Ok(*place);
     }
+    let place = reserve(buffer.clone(), buffers)?;
+    known.insert(address, place);
+    Ok(place)
+}
+
+fn reserve(buffer: Buffer, buffers: &Mutex<Vec<Buffer>>) -> Result<u32> {
     let mut buffers = buffers.lock().unwrap_or_else(PoisonError::into_inner);
     let place = i32::try_from(buffers.len()).map_err(|_| Error::new(Kind::MemoryLimit, "too many string buffers"))?;
-    buffers.push(buffer.clone());
-    known.insert(address, place as u32);
+    buffers.push(buffer);
     Ok(place as u32)
+}
+
+fn hand_over(place: u32, bytes: Vec<u8>, buffers: &Mutex<Vec<Buffer>>) {
+    let mut buffers = buffers.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(reserved) = buffers.get_mut(place as usize) {
+        *reserved = Buffer::from_vec(bytes);
+    }
 }
 
 fn join_null_runs(nulls: &[Option<NullBuffer>], lengths: &[usize], rows: usize) -> Option<NullBuffer> {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use object_store::aws::AwsCredential;
 
+use super::retry::Failure;
 use super::settings::{Keys, Settings};
 use super::{Properties, ambient};
 use crate::error::{Error, Kind, Result};
@@ -92,7 +93,8 @@ struct Current {
     signer: Option<Signer>,
     expires_at: Option<SystemTime>,
     renew_at: Option<SystemTime>,
-    not_before: Option<Instant>,
+    /// The last renewal failed, then and so.
+    failed: Option<(Instant, Failure)>,
 }
 
 impl Current {
@@ -101,7 +103,7 @@ impl Current {
         let left = keys.expires_at.map(|end| end.duration_since(SystemTime::now()).unwrap_or_default());
         let renew_at = keys.expires_at.zip(left).and_then(|(end, left)| end.checked_sub(MARGIN.min(left / 10)));
         let signer = Some(Signer { credential: credential(&keys), generation });
-        Current { signer, expires_at: keys.expires_at, renew_at, not_before: None }
+        Current { signer, expires_at: keys.expires_at, renew_at, failed: None }
     }
 
     fn serves(&self) -> bool {
@@ -110,7 +112,8 @@ impl Current {
     }
 
     fn is_due(&self) -> bool {
-        self.renew_at.is_some_and(|at| SystemTime::now() >= at) && self.not_before.is_none_or(|at| Instant::now() >= at)
+        let pauses = self.failed.as_ref().is_some_and(|(at, _)| at.elapsed() < PAUSE_AFTER_FAILURE);
+        self.renew_at.is_some_and(|at| SystemTime::now() >= at) && !pauses
     }
 }
 
@@ -139,22 +142,29 @@ impl Renewed {
         }
     }
 
-    /// Waits until there is a later credential than that of `generation`.
+    /// Waits until there is a later credential than that of `generation`, but not for ever.
     async fn replace(self: &Arc<Self>, generation: u64) -> Result<()> {
+        tokio::time::timeout(PATIENCE, self.replaced(generation)).await.unwrap_or_else(|_| {
+            let message = format!("the catalog did not renew S3 credentials within {PATIENCE:?}");
+            Err(Error::new(Kind::Authentication, message).hint("check that the catalog is healthy"))
+        })
+    }
+
+    async fn replaced(self: &Arc<Self>, generation: u64) -> Result<()> {
+        let began = Instant::now();
         let held = Arc::clone(&self.gate).lock_owned().await;
-        if self.current().signer.is_some_and(|signer| signer.generation > generation) {
+        let current = self.current();
+        if current.signer.is_some_and(|signer| signer.generation > generation) {
             return Ok(()); // somebody else renewed it while we waited
         }
-        // A task of its own: if the one who asked is cancelled, the others still get the answer.
-        let renewal = tokio::spawn(Arc::clone(self).renew(generation, held));
-        match tokio::time::timeout(PATIENCE, renewal).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(Error::new(Kind::Internal, "the renewal of S3 credentials broke off")),
-            Err(_) => Err(Error::new(
-                Kind::Authentication,
-                format!("the catalog did not renew S3 credentials within {PATIENCE:?}"),
-            )),
+        if let Some((at, failure)) = current.failed
+            && at > began
+        {
+            return Err(failure.into()); // somebody else tried while we waited
         }
+        // A task of its own: if the one who asked is cancelled, the others still get the answer.
+        let renewal = tokio::spawn(Arc::clone(self).renew(generation, held)).await;
+        renewal.unwrap_or_else(|_| Err(Error::new(Kind::Internal, "the renewal of S3 credentials broke off")))
     }
 
     async fn renew(self: Arc<Self>, generation: u64, held: tokio::sync::OwnedMutexGuard<()>) -> Result<()> {
@@ -165,17 +175,18 @@ impl Renewed {
         let result = match keys {
             Ok(Some(keys)) => {
                 *self.lock() = Current::new(Some(keys), generation + 1);
-                Ok(())
+                return Ok(());
             }
             Ok(None) => Err(Error::new(Kind::Authentication, "the catalog's answer holds no S3 credential")
                 .hint("give the catalog leave to vend credentials, or set s3.access-key-id and s3.secret-access-key")),
             Err(error) => Err(error),
         };
-        if result.is_err() {
-            self.lock().not_before = Some(Instant::now() + PAUSE_AFTER_FAILURE);
-        }
-        drop(held);
-        result
+        result.map_err(|error: Error| {
+            let failure = Failure::from(error);
+            self.lock().failed = Some((Instant::now(), failure.clone()));
+            drop(held);
+            failure.into()
+        })
     }
 
     fn current(&self) -> Current {

@@ -11,7 +11,7 @@ use crate::error::Kind;
 /// What tells one version of an object from another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
-    /// The ETag; for a file its time of change and inode.
+    /// The ETag, or the time of change where there is none; for a file its time of change and inode.
     pub tag: Option<String>,
     /// Bytes of the whole object.
     pub size: u64,
@@ -39,9 +39,10 @@ impl Pin {
         self.seen().size
     }
 
-    /// The tag to send as If-Match: none before the first answer, and no weak one (it never matches, RFC 9110 13.1.1).
+    /// The tag to send as If-Match: none before the first answer, no weak one (it never matches, RFC 9110 13.1.1), and
+    /// nothing that is not an ETag.
     pub(crate) fn if_match(&self) -> Option<String> {
-        self.seen().tag.clone().filter(|tag| !tag.starts_with("W/"))
+        self.seen().tag.clone().filter(|tag| tag.starts_with('"'))
     }
 
     /// Whether a read may go on where another one broke off: only a tag tells that the object is still the same.

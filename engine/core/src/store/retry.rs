@@ -14,8 +14,10 @@ pub(crate) struct Policy {
     pub attempts: u32,
     /// No further attempt begins after this.
     pub total: Duration,
-    /// The same, while the endpoint has never answered: it is likely a wrong address.
-    pub total_unreached: Duration,
+    /// The same, while the endpoint was never reached: it is likely a wrong address.
+    pub total_unconnected: Duration,
+    /// The same, while the endpoint takes connections but never answered.
+    pub total_unanswered: Duration,
     pub first_wait: Duration,
     pub longest_wait: Duration,
 }
@@ -25,7 +27,8 @@ impl Default for Policy {
         Policy {
             attempts: 10,
             total: Duration::from_secs(60),
-            total_unreached: Duration::from_secs(3),
+            total_unconnected: Duration::from_secs(3),
+            total_unanswered: Duration::from_secs(15),
             first_wait: Duration::from_millis(100),
             longest_wait: Duration::from_secs(5),
         }
@@ -44,7 +47,7 @@ pub(crate) enum Again {
 }
 
 /// A failed attempt.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub kind: Kind,
     pub message: String,
@@ -116,8 +119,11 @@ impl Retry {
     pub(crate) async fn pause(&mut self, failure: Failure, reached: bool) -> Result<(), Error> {
         self.attempts += 1;
         let Some(again) = failure.again else { return Err(failure.into()) };
-        let hopeless = again == Again::Connect && !reached;
-        let total = if hopeless { self.policy.total_unreached } else { self.policy.total };
+        let total = match again {
+            _ if reached => self.policy.total,
+            Again::Connect => self.policy.total_unconnected,
+            _ => self.policy.total_unanswered,
+        };
         let wait = self.wait(again);
         if self.attempts >= self.policy.attempts || self.began.elapsed() + wait > total {
             return Err(self.give_up(failure));

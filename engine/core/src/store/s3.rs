@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 use http::{HeaderMap, StatusCode};
@@ -130,7 +131,8 @@ impl Bucket {
         loop {
             let signer = self.credentials.signer().await?;
             let request = self.request(&url, headers, signer.as_ref())?;
-            let patience = self.settings.connect_timeout + self.settings.idle_timeout;
+            // The client itself gives up a connection that is not made; a little longer, so that it can say so.
+            let patience = self.settings.connect_timeout.max(self.settings.idle_timeout) + Duration::from_millis(500);
             let response = match tokio::time::timeout(patience, self.client.execute(request)).await {
                 Ok(result) => result.map_err(|e| self.no_answer(explain(e)))?,
                 Err(_) => return Err(self.no_answer(silence())),
@@ -199,10 +201,6 @@ impl Bucket {
         match trouble.phase {
             Phase::Certificate => Failure::lasting(Kind::Unreachable, message).hint(CERTIFICATE_HINT),
             Phase::Connect => Failure::passing(Kind::Unreachable, Again::Connect, message).hint(hint),
-            // Silence of an endpoint that never spoke is no better than no connection.
-            Phase::Timeout if !self.reached() => {
-                Failure::passing(Kind::Unreachable, Again::Connect, message).hint(hint)
-            }
             Phase::Timeout | Phase::Broken => Failure::passing(Kind::Unreachable, Again::Transient, message).hint(hint),
         }
     }

@@ -133,6 +133,7 @@ impl Server {
             ("s3.secret-access-key", "HIDDEN"),
             ("s3.session-token", "TOKEN"),
             ("s3.request-timeout", "0.4"),
+            ("s3.connect-timeout", "0.4"),
             ("s3.retry.num-retries", "3"),
         ];
         pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into()

@@ -72,7 +72,7 @@ impl Settings {
 
     /// The endpoint for messages.
     pub(crate) fn endpoint_shown(&self) -> String {
-        self.endpoint.as_ref().map_or_else(|| format!("AWS S3 ({})", self.region), |url| origin(url))
+        self.endpoint.as_ref().map_or_else(|| format!("AWS S3 ({})", self.region), origin)
     }
 }
 

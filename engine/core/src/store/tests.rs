@@ -8,6 +8,8 @@ use super::scripted::{Reply, Request, Server, Then};
 use super::*;
 use crate::runtime::runtime;
 
+type Fault = fn(&Request) -> Reply;
+
 fn data() -> Vec<u8> {
     (0..100_000u32).map(|value| (value * 7 % 251) as u8).collect()
 }
@@ -31,7 +33,7 @@ fn good(request: &Request) -> Reply {
 
 #[test]
 fn faults_that_pass_end_in_exact_bytes() {
-    let faults: [(&str, fn(&Request) -> Reply); 8] = [
+    let faults: [(&str, Fault); 8] = [
         ("503", |_| Reply::refusal(503, "SlowDown")),
         ("500", |_| Reply::refusal(500, "InternalError")),
         ("429", |_| Reply::refusal(429, "")),
@@ -52,7 +54,7 @@ fn faults_that_pass_end_in_exact_bytes() {
 
 #[test]
 fn faults_that_stay_end_in_a_typed_error() {
-    let faults: [(&str, Kind, fn(&Request) -> Reply); 8] = [
+    let faults: [(&str, Kind, Fault); 8] = [
         ("503", Kind::RateLimit, |_| Reply::refusal(503, "SlowDown")),
         ("500", Kind::Storage, |_| Reply::refusal(500, "InternalError")),
         ("reset", Kind::Storage, |request| good(request).cut(88_990, Then::Reset)),
@@ -107,7 +109,17 @@ fn what_came_before_a_fault_is_not_fetched_again() {
     assert_eq!(result.unwrap(), data()[1000..90_000]);
     assert_eq!(requests[1].header("range"), "bytes=40000-89999");
     assert_eq!(requests[1].header("if-match"), "\"v1\"");
-    // Without an ETag nothing tells whether the rest is of the same version: it begins anew.
+    // A time of change is no ETag: it is compared, not sent.
+    let (result, requests) = read(|request| {
+        let (data, range) = (data(), request.range(100_000));
+        let content_range = format!("bytes {}-{}/{}", range.start, range.end - 1, data.len());
+        let headers = [("content-range", content_range.as_str()), ("last-modified", "Sun, 01 Nov 2026 00:00:00 GMT")];
+        let reply = Reply::new(206, &headers, &data[range]);
+        if request.index == 0 { reply.cut(50_000, Then::Reset) } else { reply }
+    });
+    assert_eq!(result.unwrap(), data()[1000..90_000]);
+    assert_eq!((requests[1].header("range"), requests[1].header("if-match")), ("bytes=40000-89999", ""));
+    // Without either nothing tells whether the rest is of the same version: it begins anew.
     let (result, requests) = read(|request| {
         let reply = Reply::object(request, &data(), "\"v1\"");
         let text = String::from_utf8_lossy(&reply.bytes).into_owned();
@@ -233,6 +245,51 @@ fn credentials_are_renewed_once_for_all() {
     // Nobody to ask.
     let error = wait(server.store().read("s3://bucket/key", Some(0..10))).unwrap_err();
     assert_eq!(error.kind(), Kind::Authentication);
+}
+
+struct Refusing(AtomicUsize);
+
+impl CredentialSource for Refusing {
+    fn refresh(&self) -> Result<Properties> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(50));
+        Err(Error::new(Kind::RateLimit, "not now"))
+    }
+}
+
+#[test]
+fn a_failed_renewal_fails_all_who_waited_for_it() {
+    let server = Server::start(good);
+    let mut properties = server.properties();
+    properties.insert("s3.session-token-expires-at-ms".into(), "1000".into());
+    let source = Arc::new(Refusing(AtomicUsize::new(0)));
+    let store = Store::new(properties).unwrap().with_refresh(Arc::clone(&source) as Arc<dyn CredentialSource>);
+    let reads = (0..16).map(|_| store.read("s3://bucket/key", Some(0..10)));
+    let reads = wait(futures::future::join_all(reads));
+    assert!(reads.iter().all(|read| read.as_ref().unwrap_err().kind() == Kind::RateLimit));
+    assert_eq!((source.0.load(Ordering::SeqCst), server.requests().len()), (1, 0));
+}
+
+#[test]
+fn a_credential_near_its_end_serves_while_it_is_renewed() {
+    let server = Server::start(good);
+    let mut properties = server.properties();
+    let soon = SystemTime::now() + Duration::from_secs(7);
+    let soon = soon.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_millis().to_string();
+    properties.insert("s3.session-token-expires-at-ms".into(), soon);
+    let source = Arc::new(Vending { calls: AtomicUsize::new(0), lifetime: Duration::from_secs(3600) });
+    let store = Store::new(properties).unwrap().with_refresh(Arc::clone(&source) as Arc<dyn CredentialSource>);
+    let used = || {
+        wait(store.read("s3://bucket/key", Some(0..10))).unwrap();
+        server.requests().last().unwrap().header("authorization").contains("Credential=K1/")
+    };
+    assert!(!used(), "the old one serves until it is near its end");
+    let began = Instant::now();
+    while !used() {
+        assert!(began.elapsed() < Duration::from_secs(9));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(source.calls.load(Ordering::SeqCst), 1);
 }
 
 #[test]
