@@ -71,8 +71,8 @@ def test_added_renamed_moved_and_dropped_columns(warehouse: Warehouse, version: 
         update.add_column(("point", "y"), types.DoubleType())
         update.rename_column("point.x", "east")
         update.delete_column("ratio")
-        update.move_first("label")
     with table.update_schema() as update:
+        update.move_first("label")
         update.add_column("ratio", types.StringType())  # another column under a dropped one's name: no old values
 
     ours = warehouse.check(table)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from decimal import Decimal
 from typing import Any
 
 import numpy
@@ -38,7 +39,7 @@ def events(count: int = 200, seed: int = 7) -> pyarrow.Table:
         "at": pyarrow.array(at, pyarrow.timestamp("us"), mask=random.random(count) < 0.05),
         "instant": pyarrow.array(at, pyarrow.timestamp("us", tz="UTC")),
         "ds": pyarrow.array(at, pyarrow.timestamp("us")).cast(pyarrow.date32(), safe=False),
-        "money": pyarrow.array(random.integers(-5000, 5000, count)).cast(pyarrow.decimal128(9, 2)),
+        "money": pyarrow.array([Decimal(int(each)).scaleb(-2) for each in random.integers(-5000, 5000, count)]),
     }
     return pyarrow.table(columns).cast(SCHEMA.as_arrow())
 
