@@ -120,8 +120,8 @@ class Frame:
     def cast_strings(self, layout: str) -> Frame:
         """Strings and binary as "view" or "large_string" layout, in parallel; unchanged columns are shared."""
     def for_pandas(self, float_decimals: bool) -> list[Column]:
-        """Columns as pandas holds them, converted in parallel: strings contiguous; dates as timestamps in seconds; floats
-        and times without a bitmap (null is NaN or NaT); booleans without nulls one byte each ("C"); all else as it is."""
+        """Columns as pandas holds them, converted in parallel: strings contiguous; dates as timestamps in seconds;
+        floats and times without a bitmap (null is NaN or NaT); booleans without nulls as bytes ("C"); the rest as is."""
     def to_bytes(self) -> bytes:
         """Arrow IPC, for pickles."""
     def format(self, max_rows: int, max_width: int) -> str:
@@ -136,11 +136,11 @@ class Column:
     """One column of a frame: a contiguous Arrow array with its name."""
     @staticmethod
     def from_arrow(data: Any, name: str | None = None) -> Column:
-        """Take anything with `__arrow_c_array__` or `__arrow_c_stream__` (of arrays). One chunk: no copy. More: joined."""
+        """Take anything with `__arrow_c_array__` or `__arrow_c_stream__` (of arrays). More chunks than one are joined."""
     @staticmethod
     def from_values(name: str, format: str, values: Any, nulls: Any | None = None) -> Column:
-        """Copy a buffer of fixed-width values of an Arrow format string; "b" takes one byte a row; "u" and "z" a list of
-        str or bytes, or None. `nulls`: a buffer of one byte a row, not 0 where there is no value."""
+        """Copy a buffer of fixed-width values of an Arrow format string; "b" takes one byte a row; "u" and "z" a list
+        of str or bytes, or None. `nulls`: a buffer of one byte a row, not 0 where there is no value."""
     @property
     def name(self) -> str: ...
     @property
@@ -163,13 +163,15 @@ class Column:
     @property
     def holds_map(self) -> bool:
         """Whether the type is or contains a map."""
+    def maps_as_lists(self) -> Column:
+        """With every map, at any depth, as a list of {key, value} structs. A view."""
     @property
     def field_names(self) -> list[str]:
         """Names of a struct's fields."""
     def struct_field(self, index: int) -> Column:
         """Null where the struct is. A view."""
     def elements(self) -> Column:
-        """Elements of the rows of a list or map, end to end; null rows have none. A view unless a null row hides some."""
+        """Elements of the rows of a list or map, end to end; null rows have none. A view unless they hide some."""
     def lengths(self) -> Column:
         """Elements in each row as int64, 0 where it is null."""
     def map_part(self, part: int) -> Column:
@@ -182,7 +184,7 @@ class Column:
     def copied(self) -> Column:
         """The same values in memory of their own."""
     def tensor(self) -> tuple[Column, list[int]] | None:
-        """(numbers of all rows, shape of each row) of numbers and equally long lists of them without nulls; else None."""
+        """(numbers of all rows, shape of each row) of numbers and even lists of them without nulls; else None."""
     def decoded(self) -> Column:
         """A dictionary's values, one a row; any other column as it is."""
     def encoded(self) -> tuple[Column, Column]:

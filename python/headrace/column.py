@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 4096
 """Rows made Python objects at once while iterating."""
+SHOWN_VALUES = 5
 
 
 class MetaflowColumn:
@@ -82,11 +83,10 @@ class MetaflowColumn:
         return self.values()
 
     def __repr__(self) -> str:
-        shown = [repr(value) for value in self._column.slice(0, 5).to_pylist()]
-        shown += ["..."] if len(self) > 5 else []
-        return f"<{type(self).__name__} {self.name!r} {self.type}: {len(self):,} rows, {self.null_count:,} null>\n" + (
-            f"[{', '.join(shown)}]"
-        )
+        head = f"<{type(self).__name__} {self.name!r} {self.type}: {len(self):,} rows, {self.null_count:,} null>"
+        _, _, cells, _ = _engine.Frame.from_columns([self._column.slice(0, SHOWN_VALUES)]).cells(SHOWN_VALUES)
+        more = ", ..." if len(self) > SHOWN_VALUES else ""
+        return f"{head}\n[{', '.join(cell for (cell,) in cells)}{more}]"
 
     def values(self, offset: int = 0) -> Iterator[Any]:
         """Iterate over the values as Python objects, from row ``offset`` on; see ``to_pylist`` for their classes."""
@@ -99,9 +99,9 @@ class MetaflowColumn:
         Returns
         -------
         list
-            int, float, bool, str, bytes (UUIDs too), ``decimal.Decimal``, ``datetime.date``, ``datetime.datetime`` (with
-            a zone where the column has one), ``datetime.time``, ``datetime.timedelta``; lists; structs as dicts; maps as
-            dicts, or as lists of (key, value) where the keys are nested; None for null. A copy.
+            int, float, bool, str, bytes (UUIDs too), ``decimal.Decimal``, ``datetime.date``, ``datetime.datetime``
+            (with a zone where the column has one), ``datetime.time``, ``datetime.timedelta``; lists; structs as dicts;
+            maps as dicts, or as lists of (key, value) where the keys are nested; None for null. A copy.
 
         Raises
         ------
@@ -183,8 +183,8 @@ class PrimitiveMetaflowColumn(MetaflowColumn):
         Parameters
         ----------
         null_value : optional
-            What takes the place of nulls, a value of the result's dtype. Left out, floats give NaN, dates and times NaT,
-            objects None, and integers and booleans with nulls raise.
+            What takes the place of nulls, a value of the result's dtype. Left out, floats give NaN, dates and times
+            NaT, objects None, and integers and booleans with nulls raise.
         as_type : dtype, optional
             Cast to this dtype. Decimals go to ``float64`` without Python objects.
         as_view : bool, default False
@@ -221,7 +221,7 @@ class ListMetaflowColumn(MetaflowColumn):
         """Return the elements of all rows, end to end. A view, unless a null row hides elements."""
         return wrap(self._column.elements())
 
-    def to_numpy(
+    def to_numpy(  # type: ignore[override]  # the Fast Data surface puts shape first for lists
         self,
         shape: int | Sequence[int] | None = None,
         pad_value: Any = None,
@@ -252,8 +252,8 @@ class ListMetaflowColumn(MetaflowColumn):
         Raises
         ------
         MetaflowDataFrameException
-            Lists of different lengths without ``shape``; short ones without ``pad_value``; nulls without ``null_value``;
-            elements that are no numbers; ``as_view`` where a copy is needed.
+            Lists of different lengths without ``shape``; short ones without ``pad_value``; nulls without
+            ``null_value``; elements that are no numbers; ``as_view`` where a copy is needed.
         """
         return to_numpy.lists(self._column, shape, pad_value, null_value, as_type, as_view)
 

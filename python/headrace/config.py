@@ -111,7 +111,7 @@ def embedded_properties() -> dict[str, str]:
     return {
         "type": "sql",
         "uri": f"sqlite:///{(folder / 'catalog.db').as_posix()}",
-        "warehouse": (folder / "warehouse").as_uri(),
+        "warehouse": f"file://{(folder / 'warehouse').as_posix()}",  # raw text, as locations are: no "%20"
     }
 
 

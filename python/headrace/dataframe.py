@@ -169,8 +169,8 @@ class MetaflowDataFrame:
     @overload
     def __getitem__(self, name: str) -> MetaflowColumn: ...
     @overload
-    def __getitem__(self, name: Sequence[str]) -> MetaflowDataFrame: ...
-    def __getitem__(self, name: str | Sequence[str]) -> MetaflowColumn | MetaflowDataFrame:
+    def __getitem__(self, name: list[str] | tuple[str, ...]) -> MetaflowDataFrame: ...
+    def __getitem__(self, name: str | list[str] | tuple[str, ...]) -> MetaflowColumn | MetaflowDataFrame:
         """Return a column by name, or a frame of several. Memory is shared."""
         if isinstance(name, str):
             return wrap(self._frame.column(_positions(self.schema, [name])[0]))
@@ -224,13 +224,15 @@ class MetaflowDataFrame:
         mask = _mask(indicator)
         if mask.null_count and treat_null_as is None:
             raise MetaflowDataFrameException(
-                f"the indicator has {mask.null_count} nulls", hint="treat_null_as=False drops such rows, True takes them"
+                f"the indicator has {mask.null_count} nulls", hint="treat_null_as: False drops them, True takes them"
             )
         return MetaflowDataFrame(self._frame.filter(mask, bool(treat_null_as)))
 
     def gather(self, positions: Any) -> MetaflowDataFrame:
         """Return the rows at ``positions`` (a column, array or sequence of integers from 0), in that order. A copy."""
-        if not isinstance(positions, MetaflowColumn) and hasattr(positions, "dtype"):
+        if not hasattr(positions, "__arrow_c_array__") and (
+            hasattr(positions, "dtype") or hasattr(positions, "__arrow_c_stream__")
+        ):
             positions = unwrap(positions, "positions")
         return MetaflowDataFrame(self._frame.take(positions))
 
@@ -249,9 +251,7 @@ class MetaflowDataFrame:
 
         return arrow.to_arrow(self._frame, strings)
 
-    def to_pandas(
-        self, dtype_backend: str = "auto", categories: Iterable[str] = (), decimals: str = "exact"
-    ) -> Any:
+    def to_pandas(self, dtype_backend: str = "auto", categories: Iterable[str] = (), decimals: str = "exact") -> Any:
         """Return a ``pandas.DataFrame``.
 
         Parameters
@@ -282,7 +282,8 @@ class MetaflowDataFrame:
         Parameters
         ----------
         strict_map_type : bool, default True
-            Raise where a column holds maps, which Polars has no type for; False makes them lists of {key, value}.
+            Maps stay maps, and where Polars has no such type (before 2) they raise. False makes them lists of
+            {key, value} structs.
         assemble : bool, default False
             Have Polars copy all columns into contiguous memory of its own.
         """
@@ -332,7 +333,7 @@ class MetaflowDataFrame:
     def _headline(self) -> str:
         rows, columns = self.num_rows, self._frame.num_columns
         return (
-            f"MetaflowDataFrame: {rows:,} row{'s' * (rows != 1)} × {columns} column{'s' * (columns != 1)}, "
+            f"MetaflowDataFrame: {rows:,} row{'s' * (rows != 1)} x {columns} column{'s' * (columns != 1)}, "
             f"{progress.bytes_as_text(self.size)}"
         )
 

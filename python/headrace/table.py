@@ -7,6 +7,8 @@ Must not know: manifests, Parquet, bytes. Neighbours: `headrace.catalog` finds m
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
@@ -85,7 +87,7 @@ class Table:
     @classmethod
     def at(
         cls,
-        location: str,
+        location: str | os.PathLike[str],
         *,
         snapshot_id: int | None = None,
         as_of: datetime | str | int | None = None,
@@ -97,8 +99,8 @@ class Table:
 
         Parameters
         ----------
-        location : str
-            A metadata file, or the table's folder (its version hint, else its newest metadata).
+        location : str or path
+            A metadata file, or the table's folder (its version hint, else its newest metadata); on S3 or local.
         properties : mapping of str to str or None
             Storage properties (`s3.endpoint`, ...); `location-map` ("from=to,from=to") for a table that was copied.
 
@@ -107,6 +109,7 @@ class Table:
         MetaflowTableNotFound, MetaflowTableInvalidData
             There is no table, or its metadata cannot be read.
         """
+        location = _absolute(location)
         access = TableAccess(None, (location.rstrip("/").rpartition("/")[2],), location, properties)
         return cls._of(access, {"snapshot_id": snapshot_id, "as_of": as_of, "branch": branch, "tag": tag})
 
@@ -325,6 +328,12 @@ def _restore(access: TableAccess, chosen: dict[str, Any], pinned: dict[str, Any]
     table._access = access
     table._chosen = pinned if pinned else chosen
     return table
+
+
+def _absolute(location: str | os.PathLike[str]) -> str:
+    """The location with a path of this machine made absolute: another process has another working folder."""
+    text = os.fspath(location)
+    return text if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", text) else os.path.abspath(text)
 
 
 def _namespace(db: str | Sequence[str]) -> tuple[str, ...]:

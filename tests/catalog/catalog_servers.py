@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from headrace.errors import ObjectNotFound, UnreachableError
 
@@ -62,7 +62,7 @@ class LocalStore:
 
 
 def _path(location: str) -> Path:
-    return Path(unquote(urlsplit(location).path) if location.startswith("file:") else location)
+    return Path(location.removeprefix("file://"))
 
 
 class ScriptedServer:

@@ -149,6 +149,10 @@ impl Column {
         Ok(self.derived(compute(py, || nested::copied(&self.array))?))
     }
 
+    fn maps_as_lists(&self, py: Python<'_>) -> PyResult<Column> {
+        Ok(self.derived(compute(py, || nested::maps_as_lists(&self.array))?))
+    }
+
     #[getter]
     fn holds_map(&self) -> bool {
         nested::holds_map(self.field.data_type())

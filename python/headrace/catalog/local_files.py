@@ -9,16 +9,19 @@ import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from headrace.errors import StorageError, UnsupportedError
 
 
 def local_path(location: str) -> Path | None:
-    """The path of a `file:` URI or plain path; None for any other scheme."""
-    scheme = location.split(":", 1)[0] if ":" in location else ""
-    if scheme.lower() == "file":
-        return Path(unquote(urlsplit(location).path))
+    """The path of a `file:` location or plain path; None for any other scheme.
+
+    Iceberg's locations are raw text: a space is a space and "%20" is three characters, as the engine and PyIceberg
+    read them too.
+    """
+    scheme, colon, rest = location.partition(":")
+    if colon and scheme.lower() == "file":
+        return Path(rest.removeprefix("//").removeprefix("localhost"))
     if "://" in location:
         return None
     return Path(location)

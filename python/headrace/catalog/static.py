@@ -79,7 +79,7 @@ def _newest(reader: ObjectReader, folder: str) -> tuple[str, TableMetadata]:
 def _by_hint(reader: ObjectReader, folder: str) -> tuple[str, TableMetadata] | None:
     """What the version hint names, or a later version; None where there is no hint or its file is gone."""
     try:
-        raw = reader.read(f"{folder}/{HINT}", 0, _LONGEST_HINT)
+        raw = reader.read(f"{folder}/{HINT}")[: _LONGEST_HINT + 1]
     except ObjectNotFound:
         return None
     text = raw.decode("utf-8", "replace").strip()

@@ -238,7 +238,7 @@ def _column_of_objects(name: str, values: list[Any]) -> _engine.Column:
 
 
 def _bytes(values: Any) -> Any:
-    return memoryview(values.view("uint8") if values.dtype.kind != "b" else values.view("uint8"))
+    return memoryview(values.view("uint8"))
 
 
 def _marks(nulls: Any) -> Any:

@@ -1,9 +1,9 @@
 """To and from pandas, with no Python object a value wherever pandas has a type for it.
 
 ``auto`` takes NumPy views of the frame where a NumPy dtype holds the values exactly, pandas' own ``str`` over Arrow
-memory, and ArrowDtype for the rest. ``numpy`` and ``pyarrow`` are what ``pandas.read_parquet`` makes by default and with
-``dtype_backend="pyarrow"``. Neighbours: `numpy` for the arrays, `_engine.Frame.for_pandas` for what must be converted,
-which it does on all cores at once.
+memory, and ArrowDtype for the rest. ``numpy`` and ``pyarrow`` are what ``pandas.read_parquet`` makes by default and
+with ``dtype_backend="pyarrow"``. Neighbours: `numpy` for the arrays, `_engine.Frame.for_pandas` for what must be
+converted, which it does on all cores at once.
 """
 
 from __future__ import annotations
@@ -163,8 +163,9 @@ def _say_once() -> None:
     global _said_once
     if not _said_once:
         _said_once = True
-        message = "without pyarrow, to_pandas() makes Python objects of decimals, nullable integers, binary and nested values"
-        warnings.warn(f"{message}: pip install pyarrow", stacklevel=5)
+        kinds = "decimals, nullable integers, binary and nested values"
+        message = f"without pyarrow, to_pandas() makes Python objects of {kinds}: pip install pyarrow"
+        warnings.warn(message, stacklevel=5)
 
 
 def _share(frame: Any, lenders: Mapping[int, _Lender]) -> None:

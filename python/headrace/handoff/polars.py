@@ -10,14 +10,16 @@ from headrace.handoff import required
 
 
 def to_polars(frame: _engine.Frame, strict_map_type: bool, assemble: bool) -> Any:
-    """Return ``frame`` as a ``polars.DataFrame``; maps, which Polars lacks, as lists of {key, value} or refused."""
+    """Return ``frame`` as a ``polars.DataFrame``; see ``MetaflowDataFrame.to_polars``."""
     polars = required("polars", "to_polars()")
-    if strict_map_type:
-        maps = [column.name for column in map(frame.column, range(frame.num_columns)) if column.holds_map]
-        if maps:
-            raise MetaflowDataFrameException(
-                f"Polars has no map type: {', '.join(map(repr, maps))}",
-                hint="strict_map_type=False makes each map a list of {key, value} structs",
-            )
+    columns = [frame.column(at) for at in range(frame.num_columns)]
+    maps = [column.name for column in columns if column.holds_map]
+    if maps and not strict_map_type:
+        frame = _engine.Frame.from_columns([each.maps_as_lists() if each.holds_map else each for each in columns])
+    elif maps and not hasattr(polars, "Map"):
+        raise MetaflowDataFrameException(
+            f"Polars {polars.__version__} has no map type: {', '.join(map(repr, maps))}",
+            hint="strict_map_type=False makes each map a list of {key, value} structs; newer Polars has maps",
+        )
     made = polars.DataFrame(frame)
     return made.rechunk() if assemble else made

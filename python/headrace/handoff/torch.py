@@ -56,4 +56,6 @@ def _refused(column: _engine.Column) -> MetaflowDataFrameException:
         hint = "take() the rows without, or torch.from_numpy(column.to_numpy(null_value=...))"
     else:
         why, hint = "PyTorch holds numbers only", "drop() the column, or encode it as numbers first"
-    return MetaflowDataFrameException(f"column {column.name!r} ({column.type_name}) cannot be a tensor: {why}", hint=hint)
+    return MetaflowDataFrameException(
+        f"column {column.name!r} ({column.type_name}) cannot be a tensor: {why}", hint=hint
+    )

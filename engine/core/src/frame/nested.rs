@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, ArrayRef, Int64Array, ListArray, UInt64Array, make_array};
+use arrow_array::{Array, ArrayRef, Int64Array, LargeListArray, ListArray, StructArray, UInt64Array, make_array};
 use arrow_buffer::{ArrowNativeType, NullBuffer, OffsetBuffer};
 use arrow_data::transform::MutableArrayData;
-use arrow_schema::{ArrowError, DataType, FieldRef};
+use arrow_schema::{ArrowError, DataType, Field, FieldRef};
 
 use crate::error::{Error, Kind, Result};
 
@@ -58,6 +58,48 @@ pub fn map_part(array: &ArrayRef, part: usize) -> Result<ArrayRef> {
     let field = field.ok_or_else(|| not(array, "a map of keys and values"))?;
     let list = ListArray::try_new(Arc::clone(field), map.offsets().clone(), Arc::clone(values), map.nulls().cloned());
     list.map(|list| Arc::new(list) as ArrayRef).map_err(wrong)
+}
+
+/// A column with every map, at any depth, as a list of {key, value} structs. Shares values.
+pub fn maps_as_lists(array: &ArrayRef) -> Result<ArrayRef> {
+    if !holds_map(array.data_type()) {
+        return Ok(Arc::clone(array));
+    }
+    let nulls = array.nulls().cloned();
+    let renewed = |field: &FieldRef, values: &ArrayRef| {
+        Arc::new(field.as_ref().clone().with_data_type(values.data_type().clone()))
+    };
+    let made: std::result::Result<ArrayRef, ArrowError> = match array.data_type() {
+        DataType::Map(_, _) => {
+            let map = array.as_map();
+            let (keys, values) = (maps_as_lists(map.keys())?, maps_as_lists(map.values())?);
+            let fields = vec![
+                Arc::new(Field::new("key", keys.data_type().clone(), false)),
+                Arc::new(Field::new("value", values.data_type().clone(), true)),
+            ];
+            let entries = StructArray::try_new(fields.into(), vec![keys, values], None).map_err(wrong)?;
+            let field = Arc::new(Field::new("item", entries.data_type().clone(), false));
+            ListArray::try_new(field, map.offsets().clone(), Arc::new(entries), nulls).map(|list| Arc::new(list) as _)
+        }
+        DataType::Struct(fields) => {
+            let children = array.as_struct().columns().iter().map(maps_as_lists).collect::<Result<Vec<_>>>()?;
+            let fields = fields.iter().zip(&children).map(|(field, child)| renewed(field, child)).collect();
+            StructArray::try_new_with_length(fields, children, nulls, array.len()).map(|inner| Arc::new(inner) as _)
+        }
+        DataType::List(field) => {
+            let list = array.as_list::<i32>();
+            let values = maps_as_lists(list.values())?;
+            ListArray::try_new(renewed(field, &values), list.offsets().clone(), values, nulls).map(|l| Arc::new(l) as _)
+        }
+        DataType::LargeList(field) => {
+            let list = array.as_list::<i64>();
+            let values = maps_as_lists(list.values())?;
+            let made = LargeListArray::try_new(renewed(field, &values), list.offsets().clone(), values, nulls);
+            made.map(|list| Arc::new(list) as _)
+        }
+        other => Err(ArrowError::NotYetImplemented(format!("maps inside of {other}"))),
+    };
+    made.map_err(wrong)
 }
 
 /// The values of a dictionary-encoded column, one a row; any other column as it is.

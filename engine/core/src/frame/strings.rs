@@ -67,8 +67,8 @@ pub fn target(data_type: &DataType, layout: StringLayout) -> DataType {
         Arc::new(field.clone().with_data_type(target(field.data_type(), layout)))
     };
     match (data_type, layout) {
-        (DataType::Utf8View, StringLayout::LargeString) => DataType::LargeUtf8,
-        (DataType::BinaryView, StringLayout::LargeString) => DataType::LargeBinary,
+        (DataType::Utf8View | DataType::Utf8, StringLayout::LargeString) => DataType::LargeUtf8,
+        (DataType::BinaryView | DataType::Binary, StringLayout::LargeString) => DataType::LargeBinary,
         (DataType::Utf8 | DataType::LargeUtf8, StringLayout::View) => DataType::Utf8View,
         (DataType::Binary | DataType::LargeBinary, StringLayout::View) => DataType::BinaryView,
         (DataType::Struct(fields), _) => DataType::Struct(fields.iter().map(inner).collect::<Fields>()),
