@@ -127,7 +127,8 @@ class _Scan:
 
         `options` are those of `MetaflowDataFrame.to_pandas`.
         """
-        return self.load(columns, strings="large_string").to_pandas(**options)
+        made: pandas.DataFrame = self.load(columns, strings="large_string").to_pandas(**options)
+        return made
 
     def to_polars(self, columns: Sequence[str] | None = None) -> polars.DataFrame:
         """Load straight into Polars, without a copy."""

@@ -84,7 +84,7 @@ async fn run_unit(context: Arc<Context>, unit: Unit) -> Result<()> {
         async move {
             let place = group.file.task.location.clone();
             let work = move || counted.metrics.decode.time(|| fill_column(&counted, &group, column, chunks, &cancel));
-            context.compute(work).await.map_err(|error| error.at(place))
+            context.decode(work).await.map_err(|error| error.at(place))
         }
     });
     // Chunks are shared slices of the unit's bytes: they are freed when the last column of the unit is decoded.

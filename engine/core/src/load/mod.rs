@@ -75,6 +75,20 @@ pub(crate) struct Context {
 impl Context {
     /// Runs CPU work on a thread of its own, at most `threads` at once.
     async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        self.run(work, Error::new(Kind::Internal, "a computation gave up: please report it")).await
+    }
+
+    /// The same for decoding. The crate's reader is known to panic on some damaged files: that is the file's fault.
+    async fn decode<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+        let damaged = Error::new(Kind::ParquetDecoding, "the decoder gave up on a damaged file");
+        self.run(work, damaged.hint("write the file again, or restore it")).await
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T> + Send + 'static,
+        on_panic: Error,
+    ) -> Result<T> {
         let stopped = |_| Error::new(Kind::Cancelled, "cancelled");
         let permit = Arc::clone(&self.decoders).acquire_owned().await.map_err(stopped)?;
         let cancel = self.cancel.clone();
@@ -83,11 +97,7 @@ impl Context {
             cancel.check()?;
             work()
         });
-        task.await.map_err(|e| match e.is_panic() {
-            // The crate's reader is known to panic on some damaged files (its issue tracker holds a dozen).
-            true => Error::new(Kind::ParquetDecoding, "the decoder gave up on a damaged file"),
-            false => Error::new(Kind::Cancelled, "cancelled"),
-        })?
+        task.await.map_err(|e| if e.is_panic() { on_panic } else { Error::new(Kind::Cancelled, "cancelled") })?
     }
 }
 

@@ -67,7 +67,7 @@ async fn select_group(context: &Arc<Context>, group: Group, wanted: &Arc<[Wanted
         };
         Ok(Some(Group { kept, ..group }))
     };
-    context.compute(work).await.map_err(|error| error.at(place))
+    context.decode(work).await.map_err(|error| error.at(place))
 }
 
 fn leaf(file: &OpenFile, id: i32) -> Option<usize> {
