@@ -127,12 +127,12 @@ class _Scan:
 
         `options` are those of `MetaflowDataFrame.to_pandas`.
         """
-        made: pandas.DataFrame = self.load(columns, strings="large_string").to_pandas(**options)
-        return made
+        return self.load(columns, strings="large_string").to_pandas(**options)
 
     def to_polars(self, columns: Sequence[str] | None = None) -> polars.DataFrame:
         """Load straight into Polars, without a copy."""
-        return self.load(columns).to_polars()
+        made: polars.DataFrame = self.load(columns).to_polars()
+        return made
 
     def to_arrow(self, columns: Sequence[str] | None = None) -> pyarrow.Table:
         """Load straight into PyArrow, strings as large_string."""
