@@ -13,8 +13,12 @@ use crate::parquet::mapping::ColumnSource;
 use crate::parquet::reader::{Chunks, ColumnTask, chunk_range, decode_column};
 
 /// Columns of a row group are fetched together up to this size: large enough that a request's latency is nothing beside
-/// its bytes, small enough that decoding starts early.
+/// its bytes.
 const UNIT_BYTES: u64 = 16 << 20;
+/// The first units are smaller, each four twice as large as the four before: units under way share the bandwidth, so
+/// with equal ones the first is decoded when nearly all have come, and the cores wait until then.
+const FIRST_UNIT_BYTES: u64 = 1 << 20;
+const UNITS_A_SIZE: usize = 4;
 /// Units under way at once, beside the budget of bytes in flight.
 const CONCURRENT_UNITS: usize = 12;
 /// Memory a nested value takes beside its encoded size, a guess for the limit only.
@@ -62,7 +66,7 @@ fn plan_units(group: &Arc<Group>, row: Vec<ColumnPart>, units: &mut Vec<Unit>) -
             }
             _ => 0,
         };
-        if unit.bytes > 0 && unit.bytes + bytes > UNIT_BYTES {
+        if unit.bytes > 0 && unit.bytes + bytes > unit_bytes(units.len()) {
             let next = Unit { group: Arc::clone(group), columns: Vec::new(), bytes: 0 };
             units.push(std::mem::replace(&mut unit, next));
         }
@@ -71,6 +75,11 @@ fn plan_units(group: &Arc<Group>, row: Vec<ColumnPart>, units: &mut Vec<Unit>) -
     }
     units.push(unit);
     Ok(())
+}
+
+fn unit_bytes(position: usize) -> u64 {
+    let doublings = u32::try_from(position / UNITS_A_SIZE).unwrap_or(u32::MAX).min(10);
+    (FIRST_UNIT_BYTES << doublings).min(UNIT_BYTES)
 }
 
 async fn run_unit(context: Arc<Context>, unit: Unit) -> Result<()> {
