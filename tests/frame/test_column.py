@@ -21,7 +21,7 @@ from headrace.column import (
 from headrace.dataframe import MetaflowDataFrame
 from headrace.errors import ColumnNotFound, InvalidArgument, MetaflowDataFrameException
 
-DTYPES = "i1 u1 i2 u2 i4 u4 i8 u8 f2 f4 f8 M8[s] M8[us] M8[ns] m8[ms]".split()
+DTYPES = ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8", "M8[s]", "M8[us]", "M8[ns]", "m8[ms]"]
 
 
 def column(values: Any, kind: pa.DataType | None = None) -> Any:
