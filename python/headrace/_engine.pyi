@@ -121,7 +121,7 @@ class Frame:
         """Strings and binary as "view" or "large_string" layout, in parallel; unchanged columns are shared."""
     def for_pandas(self, float_decimals: bool) -> list[Column]:
         """Columns as pandas holds them, converted in parallel: strings contiguous; dates as timestamps in seconds;
-        floats and times without a bitmap (null is NaN or NaT); booleans without nulls as bytes ("C"); the rest as is."""
+        floats and times without a bitmap (null: NaN, NaT); booleans without nulls as bytes ("C"); all else as is."""
     def to_bytes(self) -> bytes:
         """Arrow IPC, for pickles."""
     def format(self, max_rows: int, max_width: int) -> str:
@@ -136,7 +136,7 @@ class Column:
     """One column of a frame: a contiguous Arrow array with its name."""
     @staticmethod
     def from_arrow(data: Any, name: str | None = None) -> Column:
-        """Take anything with `__arrow_c_array__` or `__arrow_c_stream__` (of arrays). More chunks than one are joined."""
+        """Take anything with `__arrow_c_array__` or `__arrow_c_stream__` (of arrays). Several chunks are joined."""
     @staticmethod
     def from_values(name: str, format: str, values: Any, nulls: Any | None = None) -> Column:
         """Copy a buffer of fixed-width values of an Arrow format string; "b" takes one byte a row; "u" and "z" a list

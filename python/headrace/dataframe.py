@@ -234,7 +234,10 @@ class MetaflowDataFrame:
             hasattr(positions, "dtype") or hasattr(positions, "__arrow_c_stream__")
         ):
             positions = unwrap(positions, "positions")
-        return MetaflowDataFrame(self._frame.take(positions))
+        try:
+            return MetaflowDataFrame(self._frame.take(positions))
+        except (TypeError, OverflowError) as error:
+            raise InvalidArgument(f"positions are integers from 0, without nulls: {error}") from error
 
     # To other places
 
