@@ -35,7 +35,7 @@ def http_request(
     body: bytes | None = None,
     timeout_s: float = 60.0,
 ) -> tuple[int, dict[str, str], bytes]:
-    """One HTTP request: (status, lower-case headers, body). No retry; any status is an answer. UnreachableError else."""
+    """One HTTP request: (status, lower-case headers, body). Any status is an answer; UnreachableError else."""
 
 def aws_credentials(properties: Mapping[str, str]) -> tuple[str, str, str | None]:
     """(access key id, secret, session token) as the store would find them: explicit, environment, web identity,
@@ -43,7 +43,7 @@ def aws_credentials(properties: Mapping[str, str]) -> tuple[str, str, str | None
 
 @final
 class FileList:
-    """The data files of a plan or shard, columnar. Picklable, sliceable; columns as in engine/core/src/iceberg/files.rs."""
+    """The data files of a plan or shard. Picklable, sliceable; columns as in engine/core/src/iceberg/files.rs."""
     def __len__(self) -> int: ...
     def slice(self, offset: int, length: int) -> FileList: ...
     def take(self, positions: Sequence[int]) -> FileList: ...

@@ -38,7 +38,8 @@ _SECRET = re.compile(
 _NO_SECRET = re.compile(r"(expires-at|expires-in|-uri$|-url$|-enabled$|-endpoint$|x-iceberg-access-delegation)")
 _PLAIN = """type uri warehouse credential token scope audience resource oauth2-server-uri prefix location-map
     allowed-locations snapshot-loading-mode namespace-separator rest-namespace-separator rest-page-size schema_version
-    init_catalog_tables py-catalog-impl py-io-impl downcast-ns-timestamp-to-us-on-write echo pool_pre_ping ssl auth""".split()  # noqa: SIM905
+    init_catalog_tables py-catalog-impl py-io-impl downcast-ns-timestamp-to-us-on-write echo pool_pre_ping
+    ssl auth""".split()  # noqa: SIM905
 _REST = "sigv4-enabled signing-region signing-name sigv4.max-retries access-key-id secret-access-key session-token"
 _S3 = """endpoint region access-key-id secret-access-key session-token session-token-expires-at-ms profile-name
     anonymous force-virtual-addressing path-style-access resolve-region proxy-uri connect-timeout request-timeout signer

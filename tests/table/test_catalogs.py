@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import headrace
 import pyarrow
 import pytest
-from pyiceberg.catalog.sql import SqlCatalog
-
-import headrace
 from headrace import config
 from headrace.iceberg import NestedField, PrimitiveType, Schema
+from pyiceberg.catalog.sql import SqlCatalog
+
 from tests.servers.postgres import Postgres
 from tests.servers.seaweed import SeaweedFS
 from tests.table.compare import rows

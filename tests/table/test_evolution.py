@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import headrace
 import pyarrow
 import pytest
+from headrace.errors import ColumnNotFound
 from pyiceberg import types
 from pyiceberg.schema import Schema
 
-import headrace
-from headrace.errors import ColumnNotFound
 from tests.table.compare import rows
 from tests.table.warehouse import Warehouse
 
@@ -29,7 +29,14 @@ def old_rows() -> pyarrow.Table:
         [
             {"id": 1, "ratio": 0.5, "money": Decimal("1.25"), "name": "a", "point": {"x": 1}, "marks": [1, None]},
             {"id": None, "ratio": None, "money": None, "name": None, "point": None, "marks": None},
-            {"id": -(2**31), "ratio": -1e30, "money": Decimal("-999.99"), "name": "", "point": {"x": None}, "marks": []},
+            {
+                "id": -(2**31),
+                "ratio": -1e30,
+                "money": Decimal("-999.99"),
+                "name": "",
+                "point": {"x": None},
+                "marks": [],
+            },
         ],
         schema=SCHEMA.as_arrow(),
     )
@@ -47,7 +54,16 @@ def test_promotions_within_nested_types_too(warehouse: Warehouse, version: int) 
         update.update_column("marks.element", types.LongType())
     table.append(
         pyarrow.Table.from_pylist(
-            [{"id": 2**40, "ratio": 0.1, "money": Decimal("1E15"), "name": "b", "point": {"x": 2**50}, "marks": [2**60]}],
+            [
+                {
+                    "id": 2**40,
+                    "ratio": 0.1,
+                    "money": Decimal("1E15"),
+                    "name": "b",
+                    "point": {"x": 2**50},
+                    "marks": [2**60],
+                }
+            ],
             schema=table.schema().as_arrow(),
         )
     )

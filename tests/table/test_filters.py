@@ -89,10 +89,14 @@ def condition(rng: random.Random, depth: int) -> str:
         if rng.random() < 0.2:
             return f"not ({condition(rng, depth - 1)})"
         return f"({condition(rng, depth - 1)} {rng.choice(['and', 'and', 'or'])} {condition(rng, depth - 1)})"
-    name = rng.choice(["id", "id", "small", "ratio", "single", "money", "name", "ds", "ds", "moment", "flag", "point.x"])
+    name = rng.choice(
+        ["id", "id", "small", "ratio", "single", "money", "name", "ds", "ds", "moment", "flag", "point.x"]
+    )
     kind = rng.choice(["compare"] * 5 + ["in", "between", "null", "prefix"])
     if kind == "in":
-        return f"{name} {rng.choice(['', 'not '])}in ({', '.join(literal(name, rng) for _ in range(rng.randint(1, 6)))})"
+        return (
+            f"{name} {rng.choice(['', 'not '])}in ({', '.join(literal(name, rng) for _ in range(rng.randint(1, 6)))})"
+        )
     if kind == "between":
         return f"{name} between {literal(name, rng)} and {literal(name, rng)}"
     if kind == "null":

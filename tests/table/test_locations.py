@@ -6,13 +6,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import headrace
 import pyarrow
 import pytest
+from headrace.errors import LocationRefused, MetaflowTableInvalidData, MetaflowTableNotFound
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import Table as PyIcebergTable
 
-import headrace
-from headrace.errors import LocationRefused, MetaflowTableInvalidData, MetaflowTableNotFound
 from tests.table.compare import rows
 from tests.table.warehouse import Warehouse
 
@@ -49,7 +49,15 @@ def test_metadata_file_and_folder_as_path_and_as_uri(workdir: Path, local: PyIce
     expected = rows(local.scan().to_arrow())
     file = local.metadata_location
     folder = folder_of(local)
-    for location in (file, file.removeprefix("file://"), str(folder), f"{folder}/", folder, f"file:{folder}", f"{folder}/metadata"):
+    for location in (
+        file,
+        file.removeprefix("file://"),
+        str(folder),
+        f"{folder}/",
+        folder,
+        f"file:{folder}",
+        f"{folder}/metadata",
+    ):
         assert rows(headrace.Table.at(location).load()) == expected, location
 
 
@@ -110,7 +118,11 @@ def test_from_pyiceberg(warehouse: Warehouse, local: PyIcebergTable) -> None:
 
 def test_no_table_there_says_what_to_give(workdir: Path, warehouse: Warehouse, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    for location in (str(tmp_path / "empty"), str(tmp_path / "nowhere"), str(tmp_path / "nowhere" / "v1.metadata.json")):
+    for location in (
+        str(tmp_path / "empty"),
+        str(tmp_path / "nowhere"),
+        str(tmp_path / "nowhere" / "v1.metadata.json"),
+    ):
         with pytest.raises(MetaflowTableNotFound) as caught:
             headrace.Table.at(location)
         assert location in str(caught.value)

@@ -139,7 +139,9 @@ def test_identity_columns_that_are_not_in_the_files(warehouse: Warehouse) -> Non
     ours = pyarrow.table(warehouse.table(table).load())
 
     assert rows(ours) == rows(
-        pyarrow.table({"id": [1, 2, 3, 4], "ds": ["2026-01-01", "2026-01-01", "2026-01-02", None], "hour": [1, 2, 1, None]})
+        pyarrow.table(
+            {"id": [1, 2, 3, 4], "ds": ["2026-01-01", "2026-01-01", "2026-01-02", None], "hour": [1, 2, 1, None]}
+        )
     )
     assert rows(warehouse.table(table).load("ds = '2026-01-02'", columns=["id"])) == [(3,)]
     assert rows(warehouse.table(table).load("hour is null", columns=["hour", "id"])) == [(None, 4)]

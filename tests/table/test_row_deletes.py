@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
 from headrace.errors import RowDeletesError
+
 from tests.table.compare import rows
 from tests.table.warehouse import Warehouse
 

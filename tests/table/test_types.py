@@ -64,7 +64,11 @@ NESTED = Schema(
         17,
         "by_day",
         types.MapType(
-            18, types.DateType(), 19, types.ListType(20, types.StringType(), element_required=False), value_required=False
+            18,
+            types.DateType(),
+            19,
+            types.ListType(20, types.StringType(), element_required=False),
+            value_required=False,
         ),
     ),
 )
@@ -97,7 +101,9 @@ def primitive_table() -> tuple[Schema, pyarrow.Table]:
         *(types.NestedField(at, name, kind) for at, (name, (kind, _)) in enumerate(PRIMITIVES.items(), start=1))
     )
     length = max(len(edges) for _, edges in PRIMITIVES.values())
-    columns = {name: [edges[at % len(edges)] for at in range(length)] + [None] for name, (_, edges) in PRIMITIVES.items()}
+    columns = {
+        name: [edges[at % len(edges)] for at in range(length)] + [None] for name, (_, edges) in PRIMITIVES.items()
+    }
     return schema, pyarrow.table(columns, schema=schema.as_arrow())
 
 

@@ -10,9 +10,9 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+import headrace
 import pyarrow
 
-import headrace
 from tests.servers import duck
 from tests.servers.seaweed import SeaweedFS
 from tests.table.compare import assert_same, rows
