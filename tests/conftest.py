@@ -1,6 +1,6 @@
 """Fixtures that every test may use: real servers, one of each per session, and work folders.
 
-Knows how servers are started, and nothing of headrace but its environment variables.
+Knows how servers are started; of headrace its environment variables, and what `tests.table.warehouse` knows.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.server import FaultServer
-from tests.servers.postgres import Postgres
-from tests.servers.seaweed import SeaweedFS
+pytest.register_assert_rewrite("tests.table.compare", "tests.table.warehouse")
+
+from tests.faults.server import FaultServer  # noqa: E402
+from tests.servers.postgres import Postgres  # noqa: E402
+from tests.servers.seaweed import SeaweedFS  # noqa: E402
+from tests.table.warehouse import Warehouse  # noqa: E402
 
 # The last place where AWS keys are looked for is an address outside this machine: no test may ask it.
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
@@ -36,6 +39,12 @@ def seaweed(server_dir: Path) -> Iterator[SeaweedFS]:
     server = SeaweedFS.start(server_dir / "seaweed")
     yield server
     server.stop(grace_s=0.0)
+
+
+@pytest.fixture(scope="session")
+def warehouse(seaweed: SeaweedFS) -> Warehouse:
+    """PyIceberg's catalog of ``seaweed`` and ours, and tables under names of their own."""
+    return Warehouse(seaweed)
 
 
 @pytest.fixture(scope="session")

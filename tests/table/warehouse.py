@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table as PyIcebergTable
 
 NAMESPACE = "db"
+_NAMES = itertools.count()
+"""One count a process: SeaweedFS answers the creation of a table that exists with the old one."""
 
 
 class Warehouse:
@@ -37,12 +39,11 @@ class Warehouse:
         self.server = server
         self.theirs = server.pyiceberg()
         self.ours = headrace.load_catalog("seaweed", **server.catalog_properties)
-        self._names = itertools.count()
         self.theirs.create_namespace_if_not_exists(NAMESPACE)
 
     def fresh_name(self) -> str:
         """A table name that nothing has used."""
-        return f"{NAMESPACE}.t{next(self._names)}"
+        return f"{NAMESPACE}.t{next(_NAMES)}"
 
     def create(self, schema: Any, *, version: int = 2, **options: Any) -> PyIcebergTable:
         """An empty table of PyIceberg's under a name of its own."""
