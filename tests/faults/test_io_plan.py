@@ -147,7 +147,7 @@ def test_all_columns_come_in_joined_ranges_and_no_byte_twice(
 
     asked = spans(fault_server, published.data[0])
     size = len(fault_server.objects[published.data[0]])
-    assert len(asked) <= 6, asked
+    assert len(asked) <= 10, asked  # the first units are small, so that decoding starts early
     assert sum(end - start for start, end in asked) <= size * 1.1
     etags = {each.headers.get("if-match") for each in fault_server.requests if each.key.endswith(".parquet")} - {None}
     assert len(etags) == 1, "every range after the first is pinned to one version"

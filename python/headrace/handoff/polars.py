@@ -13,6 +13,12 @@ def to_polars(frame: _engine.Frame, strict_map_type: bool, assemble: bool) -> An
     """Return ``frame`` as a ``polars.DataFrame``; see ``MetaflowDataFrame.to_polars``."""
     polars = required("polars", "to_polars()")
     columns = [frame.column(at) for at in range(frame.num_columns)]
+    wide = [column.name for column in columns if column.type.startswith("d:") and column.type.endswith(",256")]
+    if wide:  # Polars 2.1 panics on them: a decimal of more than 38 digits has no type there
+        raise MetaflowDataFrameException(
+            f"Polars has no decimals of 256 bits: {', '.join(map(repr, wide))}",
+            hint="leave the columns out with drop([...]), or hand them to PyArrow",
+        )
     maps = [column.name for column in columns if column.holds_map]
     if maps and not strict_map_type:
         frame = _engine.Frame.from_columns([each.maps_as_lists() if each.holds_map else each for each in columns])
