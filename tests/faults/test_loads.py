@@ -144,7 +144,7 @@ def test_a_refusal_of_connections(fault_server: FaultServer, published: Publishe
     """Refused from the start, or in the middle: between opening the table and loading it."""
     if role == "metadata":
         fault_server.refuse()
-        with within(8), pytest.raises(UnreachableError, match="127.0.0.1"):
+        with within(8), pytest.raises(UnreachableError, match=r"127\.0\.0\.1"):
             open_table(fault_server, published)
         return
     table = open_table(fault_server, published, s3__retry__num_retries=3)

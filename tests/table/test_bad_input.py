@@ -8,12 +8,11 @@ import time
 from pathlib import Path
 
 import fastavro
+import headrace
 import pyarrow
 import pytest
-from pyiceberg.catalog.sql import SqlCatalog
-
-import headrace
 from headrace import errors
+from pyiceberg.catalog.sql import SqlCatalog
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@
 //! [`parquet`] turns pages into columns; [`frame`] holds columns and filters them; [`load`] is the one that calls
 //! fetch, parquet and frame in turn. [`http`] serves the catalogs of the control plane.
 
-#[allow(unsafe_code)]
 pub mod arena;
 pub mod error;
 pub mod fetch;

@@ -94,6 +94,7 @@ fn assemble(array: &ArrayRef, offsets: Frozen, data: Frozen) -> Result<ArrayRef>
     let offsets = unsafe { OffsetBuffer::new_unchecked(offsets) };
     // SAFETY: each value is one whole value of a Utf8View array (valid UTF-8), or empty where it is null.
     Ok(match array.data_type() {
+        // SAFETY: as said above.
         DataType::Utf8View => Arc::new(unsafe { LargeStringArray::new_unchecked(offsets, data, nulls) }),
         // SAFETY: as above; binary has no further condition.
         _ => Arc::new(unsafe { LargeBinaryArray::new_unchecked(offsets, data, nulls) }),

@@ -49,7 +49,7 @@ pub(crate) async fn fill(context: &Arc<Context>, groups: Vec<Group>, parts: Vec<
         let row = row.ok_or_else(|| Error::new(Kind::Internal, "a row group without its column parts"))?;
         plan_units(group, row, &mut units)?;
     }
-    context.progress.expect(units.iter().map(|unit| unit.bytes).sum());
+    context.progress.announce(units.iter().map(|unit| unit.bytes).sum());
     let work = units.into_iter().map(|unit| crate::load::spawn(run_unit(Arc::clone(context), unit)));
     futures::stream::iter(work).buffer_unordered(CONCURRENT_UNITS).try_collect::<Vec<()>>().await?;
     Ok(())
