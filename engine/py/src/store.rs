@@ -25,9 +25,9 @@ struct Refresh(Py<PyAny>);
 
 impl CredentialSource for Refresh {
     fn refresh(&self) -> Result<Properties> {
-        Python::attach(|py| self.0.call0(py).and_then(|given| given.extract(py).map_err(Into::into))).map_err(
-            |error: PyErr| Error::new(Kind::Authentication, format!("credentials were not refreshed: {error}")),
-        )
+        Python::attach(|py| self.0.call0(py).and_then(|given| given.extract(py))).map_err(|error: PyErr| {
+            Error::new(Kind::Authentication, format!("credentials were not refreshed: {error}"))
+        })
     }
 }
 
