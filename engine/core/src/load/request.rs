@@ -2,7 +2,8 @@
 //!
 //! ```json
 //! {"schema": {projected Iceberg schema}, "table_schema": {the whole one}, "name_mapping": [...] or null,
-//!  "limit": 100 or null, "strings": "view" or "large_string", "threads": 2, "memory_limit": bytes, "in_flight": bytes}
+//!  "limit": 100 or null, "strings": "view" or "large_string", "threads": 2, "memory_limit": bytes, "in_flight": bytes,
+//!  "decoder": "direct" or "reference"}
 //! ```
 //!
 //! Everything but `schema` may be left out.
@@ -40,6 +41,8 @@ pub struct LoadRequest {
     pub memory_limit: u64,
     /// Bytes fetched and not yet decoded at most
     pub in_flight: u64,
+    /// Decode everything with the crate's reader, which every fast path is compared with
+    pub reference: bool,
     /// Believe Arrow schemas embedded in the files (files without a table)
     pub embedded_schema: bool,
 }
@@ -73,7 +76,13 @@ impl LoadRequest {
             Some("large_string") => StringLayout::LargeString,
             Some(other) => return Err(bad(format!("strings is \"view\" or \"large_string\", found {other:?}"))),
         };
+        let reference = match value.get("decoder").and_then(Value::as_str) {
+            None | Some("direct") => false,
+            Some("reference") => true,
+            Some(other) => return Err(bad(format!("decoder is \"direct\" or \"reference\", found {other:?}"))),
+        };
         Ok(LoadRequest {
+            reference,
             wanted,
             output,
             limit: number("limit").map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
