@@ -20,8 +20,14 @@ struct Aligned;
 /// Bytes that are always initialised: zeroed when they came from the system, else what their last user left.
 pub(super) enum Memory {
     Empty,
-    Heap { start: NonNull<u8>, layout: std::alloc::Layout },
+    Heap(Heap),
     Mapped(Mapping),
+}
+
+/// Memory of the allocator's.
+pub(super) struct Heap {
+    start: NonNull<u8>,
+    layout: std::alloc::Layout,
 }
 
 /// Whole huge pages.
@@ -49,7 +55,7 @@ impl Memory {
                 let layout = std::alloc::Layout::from_size_align(length, ALIGNMENT_BYTES).ok()?;
                 // SAFETY: length is not zero here.
                 let start = NonNull::new(unsafe { std::alloc::alloc_zeroed(layout) })?;
-                Some(Memory::Heap { start, layout })
+                Some(Memory::Heap(Heap { start, layout }))
             }
         }
     }
@@ -57,7 +63,7 @@ impl Memory {
     pub(super) fn start(&self) -> NonNull<u8> {
         match self {
             Memory::Empty => NonNull::<Aligned>::dangling().cast(),
-            Memory::Heap { start, .. } => *start,
+            Memory::Heap(heap) => heap.start,
             Memory::Mapped(mapping) => mapping.start,
         }
     }
@@ -101,12 +107,10 @@ impl Mapping {
     }
 }
 
-impl Drop for Memory {
+impl Drop for Heap {
     fn drop(&mut self) {
-        if let Memory::Heap { start, layout } = self {
-            // SAFETY: allocated in `new` with this layout, and the last owner is gone.
-            unsafe { std::alloc::dealloc(start.as_ptr(), *layout) }
-        }
+        // SAFETY: allocated in `Memory::new` with this layout, and the last owner is gone.
+        unsafe { std::alloc::dealloc(self.start.as_ptr(), self.layout) }
     }
 }
 

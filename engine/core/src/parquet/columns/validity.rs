@@ -28,9 +28,14 @@ impl Validity {
     }
 
     /// Rows whose bits, from the first of `bits` on, say whether they hold a value.
-    pub fn append_bits(&mut self, bits: &[u8], rows: usize) {
+    fn append_bits(&mut self, bits: &[u8], rows: usize) {
         self.bits().append_packed_range(0..rows, bits);
         self.length += rows;
+    }
+
+    /// The same in words, the first bit lowest.
+    pub fn append_words(&mut self, words: &[u64], rows: usize) {
+        self.append_bits(arrow_buffer::ToByteSlice::to_byte_slice(words), rows);
     }
 
     /// The rows of an array.

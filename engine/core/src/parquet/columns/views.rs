@@ -48,11 +48,33 @@ pub(super) enum Pages {
 }
 
 /// Memory for the pages of a part, one after another.
-struct Space {
+pub struct Space {
     frozen: Frozen,
     slot: Slot,
     used: usize,
     place: u32,
+}
+
+impl Space {
+    /// Memory of the page: all that follows the pages before.
+    pub fn page(&self) -> &[u8] {
+        self.slot.get(self.used..).unwrap_or_default()
+    }
+
+    /// The first `length` bytes of it, to be written.
+    pub fn page_mut(&mut self, length: usize) -> &mut [u8] {
+        self.slot.get_mut(self.used..self.used + length).unwrap_or_default()
+    }
+
+    /// The place of the buffer.
+    pub fn place(&self) -> u32 {
+        self.place
+    }
+
+    /// Where the page begins in it.
+    pub fn offset(&self) -> u32 {
+        self.used as u32
+    }
 }
 
 impl Buffers {
@@ -95,7 +117,7 @@ impl ViewPart {
     }
 
     /// A long string copied: (place of its buffer, offset in it).
-    pub fn copy(&mut self, value: &[u8]) -> Result<(u32, u32)> {
+    fn copy(&mut self, value: &[u8]) -> Result<(u32, u32)> {
         let Pages::Copied { place, bytes } = &mut self.pages else {
             return Err(Error::new(Kind::Internal, "strings of this part are not copied"));
         };
@@ -108,30 +130,43 @@ impl ViewPart {
         Ok((*place, offset))
     }
 
-    /// Memory for a page of `length` bytes: (the memory, place of its buffer, offset in it). `rest` is about how many
-    /// bytes of pages are still to come. The next call gives the same memory, unless [`ViewPart::keep`] comes first.
-    pub fn page(&mut self, length: usize, rest: usize) -> Result<(&mut [u8], u32, u32)> {
-        if self.space.as_ref().is_none_or(|space| space.slot.len() - space.used < length) {
-            self.close_space()?;
-            let size = rest.min(LARGEST_BUFFER_BYTES).max(length);
-            if size > i32::MAX as usize {
-                return Err(Error::new(Kind::Unsupported, "a page of strings of more than 2 GiB"));
-            }
-            let (frozen, slot) = Region::counted(size, &self.account)?.whole()?;
-            self.space = Some(Space { frozen, slot, used: 0, place: self.buffers.reserve(Buffer::default())? });
+    /// Memory for a page of `length` bytes; `rest` is about how many bytes of pages are still to come. To be given back
+    /// by [`ViewPart::put`] before the next is asked for.
+    pub fn space(&mut self, length: usize, rest: usize) -> Result<Space> {
+        if let Some(space) = self.space.take_if(|space| space.slot.len() - space.used >= length) {
+            return Ok(space);
         }
-        let space = self.space.as_mut().ok_or_else(|| Error::new(Kind::Internal, "no memory for strings"))?;
-        let start = space.used;
-        let memory = space.slot.get_mut(start..start + length);
-        let memory = memory.ok_or_else(|| Error::new(Kind::Internal, "a page outside its memory"))?;
-        Ok((memory, space.place, start as u32))
+        self.close_space()?;
+        let size = rest.min(LARGEST_BUFFER_BYTES).max(length);
+        if size > i32::MAX as usize {
+            return Err(Error::new(Kind::Unsupported, "a page of strings of more than 2 GiB"));
+        }
+        let (frozen, slot) = Region::counted(size, &self.account)?.whole()?;
+        Ok(Space { frozen, slot, used: 0, place: self.buffers.reserve(Buffer::default())? })
     }
 
-    /// Keeps the first `length` bytes of the page that was last given: views point into them.
-    pub fn keep(&mut self, length: usize) {
-        if let Some(space) = &mut self.space {
-            space.used = (space.used + length).min(space.slot.len());
+    /// Takes memory back, the first `length` bytes of its page kept: views point into them.
+    pub fn put(&mut self, mut space: Space, length: usize) {
+        space.used = (space.used + length).min(space.slot.len());
+        self.space = Some(space);
+    }
+
+    /// Copies the long strings of rows whose views point into `source`, and points the views at the copies.
+    pub fn copy_long(&mut self, row: usize, rows: usize, source: &[u8]) -> Result<()> {
+        let missing = || Error::new(Kind::Internal, "a view outside its page");
+        for at in row..row + rows {
+            let place = at * VIEW_BYTES..(at + 1) * VIEW_BYTES;
+            let view = self.slot.get(place.clone()).and_then(|view| view.try_into().ok()).ok_or_else(missing)?;
+            let view = u128::from_ne_bytes(view);
+            let (length, offset) = (view as u32, (view >> 96) as usize);
+            if length > INLINE_BYTES {
+                let value = source.get(offset..offset + length as usize).ok_or_else(missing)?;
+                let (buffer, offset) = self.copy(value)?;
+                let view = (view & SHORT_PART) | (u128::from(buffer) << 64) | (u128::from(offset) << 96);
+                self.slot.get_mut(place).ok_or_else(missing)?.copy_from_slice(&view.to_ne_bytes());
+            }
         }
+        Ok(())
     }
 
     fn close_space(&mut self) -> Result<()> {

@@ -102,11 +102,6 @@ impl<'a> Pages<'a> {
         Pages { bytes, at: 0 }
     }
 
-    /// Bytes of the chunk after the pages so far.
-    pub fn rest(&self) -> usize {
-        self.bytes.len() - self.at
-    }
-
     /// The next page; None at the end of the chunk.
     pub fn next_page(&mut self) -> Result<Option<Page<'a>>, Refusal> {
         if self.at >= self.bytes.len() {
