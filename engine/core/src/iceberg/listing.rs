@@ -9,11 +9,12 @@ use arrow_array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, St
 use arrow_schema::{DataType, Field, Fields, Schema as ArrowSchema, SchemaRef};
 
 use crate::error::{Error, Kind, Result};
+use crate::iceberg::bounds::{Facts, refute};
 use crate::iceberg::files::SPECS;
 use crate::iceberg::manifest_list::{FieldSummary, ManifestFile};
 use crate::iceberg::manifests::{Entries, Entry, spec_id_of};
 use crate::iceberg::predicate::Predicate;
-use crate::iceberg::pruning::{Facts, Filter, Reason, SpecFilter, refute};
+use crate::iceberg::pruning::{Filter, Reason, SpecFilter};
 use crate::iceberg::report::Tally;
 use crate::iceberg::request::PlanRequest;
 use crate::iceberg::scalar::Scalar;

@@ -5,8 +5,8 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::iceberg::avro::{AvroFile, Column, ColumnKind, Columns, Want, WantField};
+use crate::iceberg::bounds::{Counts, Facts};
 use crate::iceberg::manifest_list::{Content, ManifestFile};
-use crate::iceberg::pruning::Facts;
 use crate::iceberg::scalar::{Scalar, decimal};
 use crate::iceberg::schema::Type;
 use crate::iceberg::specs::PartitionSpec;
@@ -190,18 +190,10 @@ impl<'a> Entries<'a> {
     pub(crate) fn statistics_facts(&self, entry: &Entry, position: usize, field_type: &Type) -> Facts<'_> {
         let column = |offset: usize| &self.decoded.columns[self.statistics_slot(position) + offset];
         let bound = |offset: usize| Scalar::from_bound(field_type, column(offset).bytes(entry.row)?);
-        let count = |offset: usize| column(offset).integer(entry.row).filter(|count| *count >= 0);
-        let (nulls, nans) = (count(2), count(3));
-        // Values may be more than rows below a list; then nulls among them say nothing of rows, so both must agree.
-        let rows = entry.record_count.max(count(4).unwrap_or(0));
-        Facts {
-            lower: bound(0),
-            upper: bound(1),
-            no_nulls: nulls == Some(0),
-            only_nulls: nulls.is_some_and(|nulls| nulls >= rows),
-            no_nans: nans == Some(0),
-            only_nans: nans.is_some_and(|nans| nans > 0 && nans.saturating_add(nulls.unwrap_or(0)) >= rows),
-        }
+        let count = |offset: usize| column(offset).integer(entry.row).and_then(|count| u64::try_from(count).ok());
+        let rows = u64::try_from(entry.record_count).ok().max(count(4));
+        let counts = Counts { rows, nulls: count(2), nans: count(3) };
+        Facts { lower: bound(0), upper: bound(1), ..Facts::of_counts(counts, field_type) }
     }
 
     fn statistics_slot(&self, position: usize) -> usize {
