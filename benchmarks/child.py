@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import os
 import resource
 import sys
 import time
@@ -35,6 +36,7 @@ def main(name: str, who: str) -> None:
         traceback.print_exc()
         answer = {"error": f"{type(error).__name__}: {error}".splitlines()[0][:200]}
     print("\n" + json.dumps(answer), flush=True)
+    os._exit(0)  # some peers abort while the interpreter is taken down, long after they answered
 
 
 def _measure(question: Question, contender: Any, way: str, setup: Setup) -> dict[str, Any]:

@@ -83,5 +83,5 @@ def _verdict(results: Sequence[Result], goal: Goal) -> Verdict:
     rival = best(results, goal.measure, goal.against)
     over = value(rival, goal.measure) if rival else 0.0
     if rival is None or not over:
-        return Verdict(question, goal, None, why=f"no {goal.said}")
+        return Verdict(question, goal, None, why=f"nobody to compare with ({goal.said})")
     return Verdict(question, goal, found / over, best=rival.who)
