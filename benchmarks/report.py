@@ -25,7 +25,11 @@ def verdicts(questions: Sequence[Sequence[Result]]) -> list[Verdict]:
 
 def table(questions: Sequence[Sequence[Result]]) -> str:
     """The verdicts, then for each question, the furthest from its goals first, the contenders, fastest first."""
-    lines = ["", "goals, furthest from met first", *_aligned([_verdict_row(each) for each in verdicts(questions)])]
+    lines = [
+        "",
+        "goals, furthest from met first",
+        *_aligned([_verdict_row(each) for each in verdicts(questions)], left=(0, 1, 3, 4, 5)),
+    ]
     for results in sorted(questions, key=_distance, reverse=True):
         question = QUESTIONS[results[0].question]
         lines += ["", f"{question.name}: {question.title} (scale {results[0].scale:g})"]
@@ -119,11 +123,12 @@ def _numbers(results: Sequence[Result], who: str) -> str:
     return f"{name}{found.median('wall_s'):.3g} s, {goals.value(found, 'cpu'):.3g} CPU-s"
 
 
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+def _aligned(rows: Sequence[tuple[str, ...]], left: Sequence[int] = (0,)) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
-    for first, *rest in rows:
-        cells = [f"{first:<{widths[0]}}", *(f"{cell:>{width}}" for cell, width in zip(rest, widths[1:], strict=True))]
+    for row in rows:
+        pairs = enumerate(zip(row, widths, strict=True))
+        cells = (f"{cell:<{width}}" if at in left else f"{cell:>{width}}" for at, (cell, width) in pairs)
         lines.append("  " + "  ".join(cells).rstrip())
     return lines
 
