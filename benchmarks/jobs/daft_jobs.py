@@ -14,7 +14,7 @@ def _imports() -> None:
     """Imports and the start of its runner are not measured."""
     import daft
 
-    imported("pyiceberg.catalog.rest", "pyiceberg.io.pyarrow")
+    imported("pyiceberg.catalog.rest", "pyiceberg.io.pyarrow", "daft.io.iceberg.iceberg_scan", "daft.extension_type")
     daft.set_runner_native()
 
 

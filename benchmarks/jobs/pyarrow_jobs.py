@@ -49,7 +49,7 @@ def local_frame(setup: Setup) -> Callable[[], Any]:
 
 
 def s3_pandas(setup: Setup) -> Callable[[], Any]:
-    imported("pandas")
+    imported("pandas", "pyarrow.pandas_compat")
 
     frame = s3_frame(setup)
     return lambda: frame().to_pandas()
@@ -65,14 +65,14 @@ def s3_pandas_arrow(setup: Setup) -> Callable[[], Any]:
 def s3_pandas_numpy(setup: Setup) -> Callable[[], Any]:
     import pandas
 
-    imported("pyarrow.dataset", "pyarrow.fs", "pyarrow.parquet")
+    imported("pyarrow.dataset", "pyarrow.fs", "pyarrow.parquet", "pyarrow.pandas_compat", "fsspec.asyn")
 
     paths = [each.removeprefix("s3://") for each in setup.files]
     return lambda: pandas.read_parquet(paths, engine="pyarrow", filesystem=_s3(setup))
 
 
 def s3_pandas_steps(setup: Setup) -> Callable[[], Any]:
-    imported("pandas")
+    imported("pandas", "pyarrow.pandas_compat")
 
     frame = s3_frame(setup)
 

@@ -37,7 +37,7 @@ def local_frame(setup: Setup) -> Callable[[], Any]:
 
 
 def s3_pandas(setup: Setup) -> Callable[[], Any]:
-    imported("pandas")
+    imported("pandas", "pyarrow.pandas_compat")
 
     _imports()
     return lambda: _scan(setup).to_pandas()
