@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from tests.servers.seaweed import SeaweedFS
 
 from . import datasets
 from .datasets import DATASETS, Places
-from .nginx import MISSING, Nginx
+from .nginx import Nginx
 from .questions import Question
 from .setup import Setup
 
@@ -43,12 +44,14 @@ def serve(folder: Path) -> Iterator[Prepare]:
     with _alone(folder), contextlib.ExitStack() as servers:
         server = SeaweedFS.start(folder / "seaweed")
         servers.callback(server.stop)
-        nginx = None
-        with contextlib.suppress(FileNotFoundError):
+        nginx: Nginx | str
+        try:
             nginx = Nginx.start(folder / "nginx", folder / "objects")
             servers.callback(nginx.stop)
-        places, base = _places(folder, server, nginx)
-        yield lambda question, scale: _prepare(question, scale, places, base)
+        except (OSError, RuntimeError, subprocess.SubprocessError) as trouble:
+            nginx = str(trouble)
+        places, base = _places(folder, server)
+        yield lambda question, scale: _prepare(question, scale, places, base, nginx)
 
 
 @contextlib.contextmanager
@@ -61,12 +64,12 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _places(folder: Path, server: SeaweedFS, nginx: Nginx | None) -> tuple[Places, Setup]:
+def _places(folder: Path, server: SeaweedFS) -> tuple[Places, Setup]:
     from pyiceberg.catalog import load_catalog
 
     (folder / "local").mkdir(exist_ok=True)
     local = {"type": "sql", "uri": f"sqlite:///{folder}/local/catalog.db", "warehouse": f"file://{folder}/local"}
-    places = Places(folder, server.pyiceberg("bench"), load_catalog("bench", **local), server.s3, nginx)
+    places = Places(folder, server.pyiceberg("bench"), load_catalog("bench", **local), server.s3)
     base = Setup(
         catalog=server.catalog_properties,
         rest_uri=server.rest_uri,
@@ -79,13 +82,13 @@ def _places(folder: Path, server: SeaweedFS, nginx: Nginx | None) -> tuple[Place
     return places, base
 
 
-def _prepare(question: Question, scale: float, places: Places, base: Setup) -> Setup:
+def _prepare(question: Question, scale: float, places: Places, base: Setup, nginx: Nginx | str) -> Setup:
     endpoint, authority = base.endpoint, ""
     if question.served != "s3":
-        if places.nginx is None:
-            raise NotHere(MISSING)
-        endpoint = places.nginx.endpoint if question.served == "http" else places.nginx.tls_endpoint
-        authority = "" if question.served == "http" else str(places.nginx.authority)
+        if isinstance(nginx, str):
+            raise NotHere(nginx)
+        endpoint = nginx.endpoint if question.served == "http" else nginx.tls_endpoint
+        authority = "" if question.served == "http" else str(nginx.authority)
     dataset, table = DATASETS[question.dataset], f"bench.{question.dataset}_{datasets.text(scale)}"
     print(f"data: {question.dataset} at scale {scale:g}", flush=True)
     dataset.make(places, table, scale)

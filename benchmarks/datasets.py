@@ -15,7 +15,6 @@ from tests.servers import tpch
 from tests.servers.s3 import S3Client, S3Error
 
 from . import many_files
-from .nginx import Nginx
 from .setup import LIST_LENGTH
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ class Places:
     remote: Catalog
     local: Catalog
     s3: S3Client
-    nginx: Nginx | None
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class Nginx:
 
     @classmethod
     def start(cls, folder: Path, root: Path) -> Self:
-        """Serve ``root``. Raises FileNotFoundError where nginx is not installed."""
+        """Serve ``root``. Raises FileNotFoundError where nginx, or openssl, is not installed."""
         folder, program, port = folder.resolve(), find(), process.free_ports(2)
         folder.mkdir(parents=True, exist_ok=True)
         _make_certificate(folder)
