@@ -21,10 +21,14 @@ _ONE_QUESTION_TROUBLES = (NotHere, OSError, RuntimeError, ValueError, subprocess
 def main() -> int:
     arguments = _arguments()
     pythons = _pythons(arguments.peers)
-    answered = []
+    results = arguments.json or arguments.folder / "results.json"
+    versions = _versions(pythons)
+    answered: list[list[Result]] = []
     with data.serve(arguments.folder.resolve()) as prepare:
         for question in [QUESTIONS[name] for name in arguments.only]:
             answered.append(_ask(question, prepare, pythons, arguments))
+            # After each question: a run of two hours that is stopped has not been for nothing.
+            report.write(results, report.as_json(answered, arguments.rounds, versions))
     rounds = (
         f"medians of {arguments.rounds} rounds" if arguments.rounds > 1 else "one round: a smoke run, no measurement"
     )
@@ -32,9 +36,7 @@ def main() -> int:
     print(report.table(answered))
     if arguments.markdown:
         print("\n" + report.markdown(answered))
-    text = report.as_json(answered, arguments.rounds, _versions(pythons))
-    report.write(arguments.json or arguments.folder / "results.json", text)
-    wrong = [problem for results in answered if (problem := runner.disagreement(results))]
+    wrong = [problem for each in answered if (problem := runner.disagreement(each))]
     for problem in wrong:
         print(f"\ndifferent answers: {problem}")
     return 1 if wrong else 0
