@@ -14,9 +14,12 @@ const LONGEST_IDLE: Duration = Duration::from_secs(20);
 /// Connections that are kept for one origin: as many as requests at a time.
 const MOST_IDLE: usize = 64;
 
+/// Connections with the moment since when they have been idle, the last one at the end.
+type Kept = Vec<(Connection, Instant)>;
+
 /// Connections that wait for the next request.
 #[derive(Default)]
-pub(crate) struct Idle(Mutex<HashMap<Arc<Origin>, Vec<(Connection, Instant)>>>);
+pub(crate) struct Idle(Mutex<HashMap<Arc<Origin>, Kept>>);
 
 impl Idle {
     /// A connection that was still open a moment ago.

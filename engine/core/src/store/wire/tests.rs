@@ -13,6 +13,8 @@ use crate::runtime::runtime;
 use crate::store::scripted::{Reply, Request, Server, Then};
 use crate::store::{Counters, Pin, Store, memory};
 
+type Script = fn(&Request) -> Reply;
+
 fn data() -> Vec<u8> {
     (0..300_000u32).map(|value| (value * 7 % 251) as u8).collect()
 }
@@ -75,7 +77,7 @@ fn connections_are_used_again() {
 #[test]
 fn a_connection_that_the_server_closed_while_idle_costs_no_retry() {
     // Closed in order after an answer, which is seen before it is used; and at the moment of the next request.
-    let scripts: [fn(&Request) -> Reply; 2] = [
+    let scripts: [Script; 2] = [
         |request| Reply { then: Then::Close, ..good(request) },
         |request| if request.index % 2 == 1 { Reply { bytes: Vec::new(), then: Then::Close } } else { good(request) },
     ];
@@ -124,7 +126,7 @@ fn bodies_end_as_their_heads_say() {
 
 #[test]
 fn bodies_that_end_otherwise_are_repeated_from_where_they_broke() {
-    let faults: [fn(&Request) -> Reply; 5] = [
+    let faults: [Script; 5] = [
         |request| framed(request, "transfer-encoding: chunked\r\n", chunked).cut(40_000, Then::Close),
         |request| framed(request, "transfer-encoding: chunked\r\n", |_| b"zz\r\n".to_vec()),
         |request| framed(request, "", <[u8]>::to_vec).cut(1, Then::Close),
@@ -147,7 +149,7 @@ fn bodies_that_end_otherwise_are_repeated_from_where_they_broke() {
 
 #[test]
 fn heads_that_are_no_heads_are_typed_errors() {
-    let faults: [(&str, fn(&Request) -> Reply); 4] = [
+    let faults: [(&str, Script); 4] = [
         ("more than 64 KiB", |_| Reply {
             bytes: [b"HTTP/1.1 200 OK\r\nx: ".as_slice(), &[b'y'; 80 << 10]].concat(),
             then: Then::KeepOpen,
