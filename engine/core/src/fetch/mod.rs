@@ -7,6 +7,7 @@
 mod arrivals;
 mod budget;
 mod kept;
+mod objects;
 mod pace;
 mod pinned;
 mod runs;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 pub use crate::store::Counters;
 pub use arrivals::Arrivals;
 pub use budget::{Budget, Permit};
+pub use objects::read_objects;
 pub use pinned::PinnedObject;
 
 use kept::Allowance;
