@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::task::JoinSet;
 
 use super::arrivals::Arrivals;
-use super::kept::{Kept, LARGEST_WHOLE};
+use super::kept::{Kept, WHOLE_BYTES};
 use super::pace::Turn;
 use super::runs::{Run, cut, cut_local, join};
 use super::{Fetcher, Permit};
@@ -29,6 +29,7 @@ pub struct PinnedObject {
     location: Arc<str>,
     pin: Arc<Pin>,
     kept: Arc<Kept>,
+    whole_bytes: u64,
     fetcher: Fetcher,
 }
 
@@ -36,13 +37,27 @@ impl PinnedObject {
     /// An object, with its size where the table's metadata knows it. Nothing is asked yet.
     pub fn new(store: Store, location: impl Into<String>, known_size: Option<u64>) -> PinnedObject {
         let pin = Arc::new(Pin::with_size(known_size));
-        PinnedObject { store, location: location.into().into(), pin, kept: Arc::default(), fetcher: Fetcher::default() }
+        PinnedObject {
+            store,
+            location: location.into().into(),
+            pin,
+            kept: Arc::default(),
+            whole_bytes: WHOLE_BYTES,
+            fetcher: Fetcher::default(),
+        }
     }
 
     /// The same object under the bounds and counters of a load.
     #[must_use]
     pub fn with_fetcher(self, fetcher: Fetcher) -> PinnedObject {
         PinnedObject { fetcher, ..self }
+    }
+
+    /// The same object, which comes whole with its tail if it has at most so many bytes (1 MiB unless told). For callers
+    /// who know that they will read most of it.
+    #[must_use]
+    pub fn with_whole_bytes(self, whole_bytes: u64) -> PinnedObject {
+        PinnedObject { whole_bytes, ..self }
     }
 
     /// The bounds and counters it is read under.
@@ -100,7 +115,7 @@ impl PinnedObject {
     }
 
     async fn keep_if_small(&self, size: u64) -> Result<()> {
-        if size == 0 || size > LARGEST_WHOLE || self.kept.bytes().is_some() {
+        if size == 0 || size > self.whole_bytes || self.kept.bytes().is_some() {
             return Ok(());
         }
         if self.store.open(&self.location)?.is_remote()

@@ -76,6 +76,10 @@ fn a_small_object_takes_one_request_in_all() {
     wait(object.read_suffix(64)).unwrap();
     wait(object.read_range(0..10)).unwrap();
     assert_eq!(server.requests().len(), 2, "too large to come whole");
+    let object = of(&server, Some(5 * MIB)).with_whole_bytes(8 * MIB);
+    wait(object.read_suffix(64)).unwrap();
+    wait(object.read_range(0..10)).unwrap();
+    assert_eq!(server.requests().len(), 3, "unless its reader says so");
 }
 
 #[test]
