@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, new_null_array};
 use arrow_schema::DataType;
 use futures::{StreamExt, TryStreamExt};
 
 use crate::error::{Error, Kind, Result};
 use crate::load::Context;
+use crate::load::column::Column;
 use crate::load::open::{Group, OpenFile};
 use crate::metrics::Fetched;
-use crate::parquet::columns::{ColumnPart, PartShape, fixed_width, repeat};
+use crate::parquet::columns::{ColumnPart, PartShape, fixed_width};
 use crate::parquet::fill;
 use crate::parquet::mapping::ColumnSource;
-use crate::parquet::reader::{Chunks, ColumnTask, chunk_range};
+use crate::parquet::reader::{Chunks, chunk_range};
 
 /// Columns of a row group are fetched together up to this size: large enough that a request's latency is nothing beside
 /// its bytes.
@@ -27,19 +27,16 @@ const CONCURRENT_UNITS: usize = 12;
 /// Memory a nested value takes beside its encoded size, a guess for the limit only.
 const NESTED_FACTOR: u64 = 3;
 
-/// Strings are copied out of their pages where less than one row in this many is wanted.
-const COPY_STRINGS_BELOW: usize = 2;
+/// Bytes in flight are at most this part of what is fetched,
+const IN_FLIGHT_SHARE: u64 = 8;
+/// but not less than this: they keep the network busy.
+const LEAST_IN_FLIGHT_BYTES: u64 = 96 << 20;
 
 /// Some columns of one row group, fetched together.
 struct Unit {
     group: Arc<Group>,
-    columns: Vec<UnitColumn>,
+    columns: Vec<Column>,
     bytes: u64,
-}
-
-struct UnitColumn {
-    index: usize,
-    part: ColumnPart,
 }
 
 /// Fills every part: `parts[column][group]`.
@@ -50,7 +47,13 @@ pub(crate) async fn fill(context: &Arc<Context>, groups: Vec<Group>, parts: Vec<
     for group in &groups {
         let row = by_column.iter_mut().map(Iterator::next).collect::<Option<Vec<_>>>();
         let row = row.ok_or_else(|| Error::new(Kind::Internal, "a row group without its column parts"))?;
-        plan_units(group, row, &mut units)?;
+        let columns = row.into_iter().enumerate().map(|(index, part)| Column {
+            context: Arc::clone(context),
+            group: Arc::clone(group),
+            index,
+            part,
+        });
+        plan_units(group, columns, &mut units);
     }
     context.progress.announce(units.iter().map(|unit| unit.bytes).sum());
     let work = units.into_iter().map(|unit| crate::runtime::spawn(run_unit(Arc::clone(context), unit)));
@@ -58,25 +61,18 @@ pub(crate) async fn fill(context: &Arc<Context>, groups: Vec<Group>, parts: Vec<
     Ok(())
 }
 
-fn plan_units(group: &Arc<Group>, row: Vec<ColumnPart>, units: &mut Vec<Unit>) -> Result<()> {
-    let mapping = &group.file.mapping;
-    let mut unit = Unit { group: Arc::clone(group), columns: Vec::new(), bytes: 0 };
-    for (index, part) in row.into_iter().enumerate() {
-        let bytes = match mapping.columns.get(index) {
-            Some(ColumnSource::Leaves { leaves, .. }) => {
-                leaves.iter().map(|leaf| chunk_bytes(group, *leaf)).sum()
-            }
-            _ => 0,
-        };
+fn plan_units(group: &Arc<Group>, columns: impl Iterator<Item = Column>, units: &mut Vec<Unit>) {
+    let empty = || Unit { group: Arc::clone(group), columns: Vec::new(), bytes: 0 };
+    let mut unit = empty();
+    for column in columns {
+        let bytes = column.bytes();
         if unit.bytes > 0 && unit.bytes + bytes > unit_bytes(units.len()) {
-            let next = Unit { group: Arc::clone(group), columns: Vec::new(), bytes: 0 };
-            units.push(std::mem::replace(&mut unit, next));
+            units.push(std::mem::replace(&mut unit, empty()));
         }
         unit.bytes += bytes;
-        unit.columns.push(UnitColumn { index, part });
+        unit.columns.push(column);
     }
     units.push(unit);
-    Ok(())
 }
 
 fn unit_bytes(position: usize) -> u64 {
@@ -87,65 +83,24 @@ fn unit_bytes(position: usize) -> u64 {
 async fn run_unit(context: Arc<Context>, unit: Unit) -> Result<()> {
     context.cancel.check()?;
     let Unit { group, columns, bytes } = unit;
-    let leaves: Vec<usize> = columns.iter().flat_map(|column| leaves_of(&group, column.index)).copied().collect();
+    let (streamed, together): (Vec<Column>, Vec<Column>) = columns.into_iter().partition(Column::is_streamed);
+    let streamed_bytes: u64 = streamed.iter().map(Column::bytes).sum();
+    for column in streamed {
+        column.stream().await?;
+    }
+    let leaves: Vec<usize> = together.iter().flat_map(Column::leaves).copied().collect();
     let chunks = group.file.chunks(group.index, &leaves).await?;
-    let work = columns.into_iter().map(|column| {
-        let (group, chunks, cancel) = (Arc::clone(&group), chunks.clone(), context.cancel.clone());
-        let (context, counted) = (Arc::clone(&context), Arc::clone(&context));
-        async move {
-            let place = group.file.task.location.clone();
-            let work = move || counted.metrics.decode.time(|| fill_column(&counted, &group, column, chunks, &cancel));
-            context.decode(work).await.map_err(|error| error.at(place))
-        }
-    });
     // Chunks are shared slices of the unit's bytes: they are freed when the last column of the unit is decoded.
-    futures::future::try_join_all(work).await?;
-    context.progress.add(bytes);
+    futures::future::try_join_all(together.into_iter().map(|column| column.fill(chunks.clone()))).await?;
+    context.progress.add(bytes - streamed_bytes);
     Ok(())
 }
 
-fn chunk_bytes(group: &Group, leaf: usize) -> u64 {
-    group.file.mapping.reader.metadata().row_group(group.index).column(leaf).byte_range().1
-}
-
-fn leaves_of(group: &Group, column: usize) -> &[usize] {
-    match group.file.mapping.columns.get(column) {
-        Some(ColumnSource::Leaves { leaves, .. }) => leaves,
-        _ => &[],
-    }
-}
-
-fn fill_column(
-    context: &Context,
-    group: &Group,
-    column: UnitColumn,
-    chunks: Chunks,
-    cancel: &crate::runtime::Cancel,
-) -> Result<()> {
-    let UnitColumn { index, mut part } = column;
-    let field = context.request.wanted.schema.field(index);
-    if group.kept.as_ref().is_some_and(|kept| kept.rows < group.total / COPY_STRINGS_BELOW) {
-        part.copy_strings()?;
-    }
-    let named = |error: Error| error.context(format!("column {:?}, row group {}", field.name(), group.index));
-    match group.file.mapping.columns.get(index) {
-        Some(ColumnSource::Leaves { leaves, adapt }) => {
-            let task = ColumnTask {
-                reader: &group.file.mapping.reader,
-                row_group: group.index,
-                leaves,
-                node: leaves.first().and_then(|leaf| group.file.mapping.root.top(*leaf)),
-                adapt,
-                target: field.data_type(),
-                wanted: group.kept.as_ref().map(|kept| &kept.mask),
-            };
-            let direct = fill::fill(&task, &chunks, &mut part, context.limits(), cancel).map_err(named)?;
-            context.metrics.decoded(direct, leaves.iter().map(|leaf| chunk_bytes(group, *leaf)).sum());
-        }
-        Some(ColumnSource::Constant(value)) => part.append(&constant(value, part.missing(), field.data_type())?)?,
-        None => return Err(Error::new(Kind::Internal, "a column without a source")),
-    }
-    part.finish().map_err(named)
+/// Bytes that may be in flight, beside what the request allows: a part of what is to be fetched.
+pub(crate) fn in_flight(groups: &[Group], columns: usize) -> u64 {
+    let leaves = |group: &Group| (0..columns).flat_map(|column| group.leaves(column)).copied().collect::<Vec<_>>();
+    let bytes = |group: &Group| leaves(group).into_iter().map(|leaf| group.chunk_bytes(leaf)).sum::<u64>();
+    (groups.iter().map(bytes).sum::<u64>() / IN_FLIGHT_SHARE).max(LEAST_IN_FLIGHT_BYTES)
 }
 
 /// What is known of the parts of a column whose type in the result is `target`.
@@ -163,11 +118,6 @@ pub(crate) fn shapes(context: &Context, groups: &[Group], column: usize, target:
         PartShape { rows: group.rows(), elements }
     };
     groups.iter().map(shape).collect()
-}
-
-/// `value` (one row) in every row.
-pub(crate) fn constant(value: &ArrayRef, rows: usize, data_type: &DataType) -> Result<ArrayRef> {
-    if value.is_null(0) { Ok(new_null_array(data_type, rows)) } else { repeat(value, rows) }
 }
 
 /// Reads the chunks of some leaves of a row group.
@@ -190,7 +140,8 @@ pub(crate) fn check_memory(context: &Context, groups: &[Group]) -> Result<()> {
         let rows = group.rows() as u64;
         let share = |bytes: u64| if group.kept.is_some() { 0 } else { bytes };
         for (index, field) in fields.iter().enumerate() {
-            let encoded: u64 = leaves_of(group, index)
+            let encoded: u64 = group
+                .leaves(index)
                 .iter()
                 .map(|leaf| {
                     let column = group.file.mapping.reader.metadata().row_group(group.index).column(*leaf);

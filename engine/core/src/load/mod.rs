@@ -6,10 +6,11 @@
 //! 2. [`select`]: with a filter, its columns decoded first: which rows survive (skipped without one).
 //! 3. memory for every column of the result, exactly as long as the rows that survive.
 //! 4. [`columns`]: column chunks fetched in units of some 16 MiB under a budget of bytes in flight, each decoded as soon
-//!    as it is there, on as many cores as allowed, straight into that memory.
+//!    as it is there ([`column`]; longer ones while they come), on as many cores as allowed, straight into that memory.
 //!
 //! Must not know: catalogs, Python, how bytes travel.
 
+mod column;
 mod columns;
 mod open;
 pub mod request;
@@ -169,6 +170,7 @@ pub async fn load(
     let decoding = Instant::now();
     let total = groups.iter().map(open::Group::rows).sum();
     columns::check_memory(&context, &groups)?;
+    context.fetcher.budget.lower(columns::in_flight(&groups, context.request.wanted.schema.fields().len()));
     let mut targets = Vec::new();
     let mut parts = Vec::new();
     for (index, field) in laid_out(&context.request.wanted.schema, context.request.strings).fields().iter().enumerate() {

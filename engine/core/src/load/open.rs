@@ -13,7 +13,7 @@ use crate::fetch::PinnedObject;
 use crate::iceberg::predicate::Predicate;
 use crate::load::source::FileTask;
 use crate::load::{Context, columns};
-use crate::parquet::mapping::FileMapping;
+use crate::parquet::mapping::{ColumnSource, FileMapping};
 use crate::parquet::pruning::{LeafSource, may_match};
 use crate::parquet::{footer, layout};
 
@@ -50,6 +50,19 @@ impl Group {
     /// Rows it adds to the frame.
     pub fn rows(&self) -> usize {
         self.kept.as_ref().map_or(self.total, |kept| kept.rows)
+    }
+
+    /// Leaf columns of the file that a wanted column is made of.
+    pub fn leaves(&self, column: usize) -> &[usize] {
+        match self.file.mapping.columns.get(column) {
+            Some(ColumnSource::Leaves { leaves, .. }) => leaves,
+            _ => &[],
+        }
+    }
+
+    /// Bytes of a leaf column's chunk.
+    pub fn chunk_bytes(&self, leaf: usize) -> u64 {
+        self.file.mapping.reader.metadata().row_group(self.index).column(leaf).byte_range().1
     }
 
     /// Rows of the row group in the file.

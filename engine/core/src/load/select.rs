@@ -15,7 +15,7 @@ use futures::{StreamExt, TryStreamExt};
 use crate::error::{Error, Kind, Result};
 use crate::frame::filter::evaluate;
 use crate::load::Context;
-use crate::load::columns::constant;
+use crate::load::column::constant;
 use crate::load::open::{Group, Kept, OpenFile};
 use crate::parquet::adapt::Adapt;
 use crate::parquet::columns::{ColumnTarget, PartShape};
@@ -130,8 +130,8 @@ fn decode_leaf(context: &Context, group: &Group, column: &Wanted, leaf: usize, c
     let field = Arc::new(Field::new("", target.clone(), true));
     let shape = PartShape { rows: group.total_rows(), elements: None };
     let (whole, parts) = ColumnTarget::new(field, &[shape], &context.account)?;
-    for mut part in parts {
-        let direct = fill(&task, chunks, &mut part, context.limits(), &context.cancel)?;
+    for part in parts {
+        let (part, direct) = fill(&task, chunks, part, context.limits(), &context.cancel)?;
         let chunk = mapping.reader.metadata().row_group(group.index).column(leaf);
         context.metrics.decoded(direct, chunk.byte_range().1);
         part.finish()?;

@@ -7,7 +7,7 @@ use arrow_schema::DataType;
 
 use crate::error::Result;
 use crate::parquet::columns::ColumnPart;
-use crate::parquet::decode::{self, Chunk, Plan, Refusal, Values};
+use crate::parquet::decode::{Chunk, Decoder, Plan, Refusal, Values};
 use crate::parquet::mapping::FileMapping;
 use crate::parquet::reader::{Chunks, ColumnTask, chunk_range, decode_column};
 use crate::runtime::Cancel;
@@ -21,34 +21,51 @@ pub struct Limits {
     pub memory: u64,
 }
 
-/// Fills a part whole. Returns whether its pages were decoded straight into its memory.
+/// A decoder for a part, if its pages can be decoded straight into its memory; else the part.
+pub fn direct(task: &ColumnTask<'_>, part: ColumnPart, limits: Limits) -> Result<Decoder, Box<ColumnPart>> {
+    let ([leaf], Some(node), false) = (task.leaves, task.node, limits.reference) else { return Err(Box::new(part)) };
+    let plan = Plan::of(&task.reader.parquet_schema().column(*leaf), node, part.data_type());
+    let Some(plan) = plan else { return Err(Box::new(part)) };
+    let column = task.reader.metadata().row_group(task.row_group).column(*leaf);
+    let uncompressed = usize::try_from(column.uncompressed_size()).unwrap_or(0);
+    let chunk = Chunk { codec: column.compression(), uncompressed, limit: limits.memory };
+    Decoder::new(plan, chunk, task.wanted.cloned(), part)
+}
+
+/// Fills a part whole. Returns it, and whether its pages were decoded straight into its memory.
 pub fn fill(
     task: &ColumnTask<'_>,
     chunks: &Chunks,
-    part: &mut ColumnPart,
+    part: ColumnPart,
     limits: Limits,
     cancel: &Cancel,
-) -> Result<bool> {
-    if let ([leaf], Some(node), false) = (task.leaves, task.node, limits.reference)
-        && let Some(plan) = Plan::of(&task.reader.parquet_schema().column(*leaf), node, part.data_type())
-    {
-        let leaf = *leaf;
-        let column = task.reader.metadata().row_group(task.row_group).column(leaf);
-        let bytes = chunks.bytes(&chunk_range(task.reader, task.row_group, leaf, chunks.file_size())?)?;
-        let chunk = Chunk {
-            bytes: &bytes,
-            codec: column.compression(),
-            uncompressed: usize::try_from(column.uncompressed_size()).unwrap_or(0),
-            limit: limits.memory,
-        };
-        match decode::decode(plan, &chunk, task.wanted, part, cancel) {
-            Ok(()) => return Ok(true),
-            Err(Refusal::Failed(error)) => return Err(error),
-            Err(Refusal::Unsupported) => part.reset()?,
+) -> Result<(ColumnPart, bool)> {
+    let mut part = match (direct(task, part, limits), task.leaves) {
+        (Ok(mut decoder), [leaf]) => {
+            let bytes = chunks.bytes(&chunk_range(task.reader, task.row_group, *leaf, chunks.file_size())?)?;
+            match decoder.feed(&bytes, true, cancel) {
+                Ok(()) => return Ok((finish(decoder)?, true)),
+                Err(refusal) => give_up(decoder, refusal)?,
+            }
         }
-    }
+        (Ok(decoder), _) => give_up(decoder, Refusal::Unsupported)?,
+        (Err(part), _) => *part,
+    };
     decode_column(task, chunks, cancel, |batch| part.append(batch))?;
-    Ok(false)
+    Ok((part, false))
+}
+
+/// The part of a decoder that was fed all.
+pub fn finish(decoder: Decoder) -> Result<ColumnPart> {
+    decoder.finish().map_err(Refusal::into_error)
+}
+
+/// The part, empty again, for the crate's reader; an error if that would fail too.
+pub fn give_up(decoder: Decoder, refusal: Refusal) -> Result<ColumnPart> {
+    match refusal {
+        Refusal::Unsupported => decoder.give_up().map_err(Refusal::into_error),
+        Refusal::Failed(error) => Err(error),
+    }
 }
 
 /// Bytes of contiguous strings, or elements of lists of numbers, that a row group adds to a column of type `target`

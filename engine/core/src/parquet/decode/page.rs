@@ -90,44 +90,44 @@ pub enum Kind {
     Other,
 }
 
-/// Walks over a chunk.
-pub struct Pages<'a> {
-    bytes: &'a [u8],
-    at: usize,
+/// What lies at the front of some bytes.
+pub enum Found<'a> {
+    /// A page, and how many bytes it takes with its header
+    Page(Page<'a>, usize),
+    /// The beginning of one that has at least so many bytes
+    More(usize),
+    /// Nothing
+    End,
 }
 
-impl<'a> Pages<'a> {
-    /// The pages of a chunk.
-    pub fn new(bytes: &'a [u8]) -> Pages<'a> {
-        Pages { bytes, at: 0 }
-    }
+/// A header longer than this is damage, not the beginning of a longer one.
+const LONGEST_HEADER_BYTES: usize = 16 << 20;
+/// So many bytes more are looked at where a header is cut off.
+const HEADER_STEP_BYTES: usize = 4 << 10;
 
-    /// The next page; None at the end of the chunk.
-    pub fn next_page(&mut self) -> Result<Option<Page<'a>>, Refusal> {
-        if self.at >= self.bytes.len() {
-            return Ok(None);
-        }
-        let mut cursor = Cursor::new(self.bytes.get(self.at..).unwrap_or_default());
-        let mut header = Header::default();
-        let mut last = 0;
-        while let Some(found) = cursor.header(&mut last)? {
-            match (found.id, found.wire) {
-                (field::TYPE, wire::I32) => header.kind = Some(cursor.signed()?),
-                (field::UNCOMPRESSED, wire::I32) => header.uncompressed = Some(cursor.signed()?),
-                (field::COMPRESSED, wire::I32) => header.compressed = Some(cursor.signed()?),
-                (field::DATA, wire::STRUCT) => header.data = Some(numbers::<4>(&mut cursor)?),
-                (field::DICTIONARY, wire::STRUCT) => header.dictionary = Some(numbers::<2>(&mut cursor)?),
-                (field::DATA_V2, wire::STRUCT) => header.data_v2 = Some(numbers::<7>(&mut cursor)?),
-                (_, wire) => cursor.skip(wire, 0)?,
-            }
-        }
-        let start = self.at + cursor.position();
-        let length = size(header.compressed, "compressed size")?;
-        let end = start.checked_add(length).filter(|end| *end <= self.bytes.len());
-        let end = end.ok_or_else(|| Refusal::damaged("a page reaches beyond its column chunk"))?;
-        self.at = end;
-        header.page(self.bytes.get(start..end).unwrap_or_default()).map(Some)
+/// The page at the front of `bytes`, which are the last of their chunk or not.
+pub fn first(bytes: &[u8], is_last: bool) -> Result<Found<'_>, Refusal> {
+    if bytes.is_empty() {
+        return Ok(Found::End);
     }
+    let (header, start) = match Header::read(bytes) {
+        Ok(read) => read,
+        Err(_) if !is_last && bytes.len() < LONGEST_HEADER_BYTES => {
+            return Ok(Found::More(bytes.len() + HEADER_STEP_BYTES));
+        }
+        Err(refusal) => return Err(refusal),
+    };
+    let length = size(header.compressed, "compressed size")?;
+    let end = start.checked_add(length).ok_or_else(beyond)?;
+    match bytes.get(start..end) {
+        Some(body) => header.page(body).map(|page| Found::Page(page, end)),
+        None if is_last => Err(beyond()),
+        None => Ok(Found::More(end)),
+    }
+}
+
+fn beyond() -> Refusal {
+    Refusal::damaged("a page reaches beyond its column chunk")
 }
 
 #[derive(Default)]
@@ -141,6 +141,25 @@ struct Header {
 }
 
 impl Header {
+    /// The header, and where the body begins.
+    fn read(bytes: &[u8]) -> Result<(Header, usize), Refusal> {
+        let mut cursor = Cursor::new(bytes);
+        let mut header = Header::default();
+        let mut last = 0;
+        while let Some(found) = cursor.header(&mut last)? {
+            match (found.id, found.wire) {
+                (field::TYPE, wire::I32) => header.kind = Some(cursor.signed()?),
+                (field::UNCOMPRESSED, wire::I32) => header.uncompressed = Some(cursor.signed()?),
+                (field::COMPRESSED, wire::I32) => header.compressed = Some(cursor.signed()?),
+                (field::DATA, wire::STRUCT) => header.data = Some(numbers::<4>(&mut cursor)?),
+                (field::DICTIONARY, wire::STRUCT) => header.dictionary = Some(numbers::<2>(&mut cursor)?),
+                (field::DATA_V2, wire::STRUCT) => header.data_v2 = Some(numbers::<7>(&mut cursor)?),
+                (_, wire) => cursor.skip(wire, 0)?,
+            }
+        }
+        Ok((header, cursor.position()))
+    }
+
     fn page<'a>(&self, body: &'a [u8]) -> Result<Page<'a>, Refusal> {
         let uncompressed = size(self.uncompressed, "uncompressed size")?;
         let (kind, values, encoding) = match (self.kind, &self.data, &self.dictionary, &self.data_v2) {

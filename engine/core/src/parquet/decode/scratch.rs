@@ -51,18 +51,21 @@ thread_local! {
 }
 
 impl Scratch {
-    /// Runs `work` with this thread's buffers.
-    pub fn with<T>(work: impl FnOnce(&mut Scratch) -> T) -> T {
+    /// This thread's buffers, or new ones where they are in use.
+    pub fn take() -> Box<Scratch> {
         let mut scratch = KEPT.take().unwrap_or_default();
         scratch.has_dictionary = false;
-        let done = work(&mut scratch);
-        for buffer in [&mut scratch.page, &mut scratch.values, &mut scratch.rows, &mut scratch.words] {
+        scratch
+    }
+
+    /// Keeps the buffers for this thread's next chunk.
+    pub fn give_back(mut self: Box<Self>) {
+        for buffer in [&mut self.page, &mut self.values, &mut self.rows, &mut self.words] {
             if buffer.capacity() > LARGEST_KEPT_BYTES {
                 *buffer = Vec::new();
             }
         }
-        KEPT.set(Some(scratch));
-        done
+        KEPT.set(Some(self));
     }
 }
 

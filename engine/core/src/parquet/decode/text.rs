@@ -44,7 +44,7 @@ impl Text {
     }
 }
 
-impl Decoder<'_> {
+impl Decoder {
     /// A dictionary of strings: as views where the column is views, else as places in the dictionary page.
     pub fn words(&mut self, page: &Page<'_>, utf8: bool) -> Result<(), Refusal> {
         let (length, count) = (page.uncompressed, page.values);
@@ -59,7 +59,7 @@ impl Decoder<'_> {
         };
         codec::decompress(self.chunk.codec, page.body, bytes.get_mut(..length).unwrap_or_default())?;
         let values = bytes.get(..length).unwrap_or_default();
-        strings::find(Encoding::Plain, values, count, utf8, self.scratch)?;
+        strings::find(Encoding::Plain, values, count, utf8, &mut self.scratch)?;
         match &mut self.part.store {
             PartStore::Views(part) => {
                 let (place, base) = space.as_ref().map_or((0, 0), |space| (space.place(), space.offset()));
@@ -101,7 +101,7 @@ impl Decoder<'_> {
                 self.scratch.values = memory;
                 return Ok(found);
             }
-            encoding => strings::find(encoding, opened.values, present, utf8, self.scratch)?,
+            encoding => strings::find(encoding, opened.values, present, utf8, &mut self.scratch)?,
         }
         Ok(Text { space, memory, start, end, present })
     }

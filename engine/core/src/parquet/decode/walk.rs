@@ -7,19 +7,23 @@ use parquet::basic::Compression;
 
 use super::bits::{self, Bits, extract};
 use super::fixed::{self, Convert};
-use super::page::{Encoding, Kind as PageKind, Page, Pages};
+use super::lists::{self, Lists};
+use super::page::{self, Encoding, Found, Kind as PageKind, Page};
 use super::scratch::{Scratch, sized};
-use super::{Chunk, Opened, Plan, Refusal, Values, codec, levels, lists, spread, too_many};
+use super::{Chunk, Opened, Plan, Refusal, Values, codec, levels, spread, too_many};
 use crate::parquet::columns::{ColumnPart, PartStore};
 use crate::runtime::Cancel;
 
 /// One column chunk on its way into its part.
-pub struct Decoder<'a> {
+pub struct Decoder {
     plan: Plan,
-    pub(super) chunk: &'a Chunk<'a>,
-    wanted: Option<&'a BooleanBuffer>,
-    pub(super) part: &'a mut ColumnPart,
-    pub(super) scratch: &'a mut Scratch,
+    pub(super) chunk: Chunk,
+    wanted: Option<BooleanBuffer>,
+    pub(super) part: ColumnPart,
+    pub(super) scratch: Box<Scratch>,
+    lists: Lists,
+    /// The beginning of a page whose end has not come
+    carry: Vec<u8>,
     /// Rows of the row group so far, wanted or not
     row: usize,
     total: usize,
@@ -42,60 +46,102 @@ impl PageRows {
     }
 }
 
-impl<'a> Decoder<'a> {
-    /// Before the first page.
+impl Decoder {
+    /// A decoder of a chunk into a part whose type the plan was made for; rows whose bit in `wanted` is 0 are left out.
+    /// None, and the part back, where the codec is not known, or rows of lists are to be left out.
     pub fn new(
         plan: Plan,
-        chunk: &'a Chunk<'a>,
-        wanted: Option<&'a BooleanBuffer>,
-        part: &'a mut ColumnPart,
-        scratch: &'a mut Scratch,
-    ) -> Decoder<'a> {
-        let total = wanted.map_or(part.missing(), BooleanBuffer::len);
-        Decoder { plan, chunk, wanted, part, scratch, row: 0, total, rest: chunk.uncompressed }
+        chunk: Chunk,
+        wanted: Option<BooleanBuffer>,
+        part: ColumnPart,
+    ) -> Result<Decoder, Box<ColumnPart>> {
+        let is_list = matches!(plan.values, Values::List { .. });
+        if !codec::is_known(chunk.codec) || (is_list && wanted.is_some()) {
+            return Err(Box::new(part));
+        }
+        let total = wanted.as_ref().map_or(part.missing(), BooleanBuffer::len);
+        let (scratch, rest) = (Scratch::take(), chunk.uncompressed);
+        let (lists, carry) = (Lists::default(), Vec::new());
+        Ok(Decoder { plan, chunk, wanted, part, scratch, lists, carry, row: 0, total, rest })
     }
 
-    /// Every page of a flat column.
-    pub fn rows(&mut self, cancel: &Cancel) -> Result<(), Refusal> {
-        let mut pages = Pages::new(self.chunk.bytes);
-        while self.row < self.total
-            && let Some(page) = pages.next_page()?
-        {
-            cancel.check()?;
-            match page.kind {
-                PageKind::Other => {}
-                PageKind::Dictionary => self.dictionary(&page)?,
-                PageKind::Data { .. } | PageKind::DataV2 { .. } => self.data(&page)?,
+    /// Decodes what is whole in the next bytes of the chunk, and keeps the beginning of what is not.
+    pub fn feed(&mut self, mut bytes: &[u8], is_last: bool, cancel: &Cancel) -> Result<(), Refusal> {
+        let mut carry = std::mem::take(&mut self.carry);
+        while !carry.is_empty() {
+            let needed = match page::first(&carry, is_last && bytes.is_empty())? {
+                Found::Page(page, length) => {
+                    self.page(&page, cancel)?;
+                    carry.drain(..length); // looking for the end of its header may have brought more than the page
+                    continue;
+                }
+                Found::More(needed) => needed,
+                Found::End => break,
+            };
+            let (now, later) = bytes.split_at((needed - carry.len()).min(bytes.len()));
+            if now.is_empty() {
+                break;
             }
-            self.rest = self.rest.saturating_sub(page.uncompressed);
+            carry.extend_from_slice(now);
+            bytes = later;
         }
+        while carry.is_empty() && !self.is_done() {
+            match page::first(bytes, is_last)? {
+                Found::Page(page, length) => {
+                    self.page(&page, cancel)?;
+                    bytes = bytes.get(length..).unwrap_or_default();
+                }
+                Found::More(_) => carry.extend_from_slice(bytes),
+                Found::End => break,
+            }
+        }
+        self.carry = carry;
         Ok(())
     }
 
-    /// Every page of a column of lists.
-    pub fn lists(&mut self, cancel: &Cancel) -> Result<(), Refusal> {
-        let Values::List { element, empty, full } = self.plan.values else { return Err(Refusal::Unsupported) };
-        let shape = lists::Shape { empty, full, element };
-        let mut lists = lists::Lists::default();
-        let mut pages = Pages::new(self.chunk.bytes);
-        while let Some(page) = pages.next_page()? {
-            cancel.check()?;
-            match page.kind {
-                PageKind::Other => {}
-                PageKind::Dictionary => self.dictionary(&page)?,
-                PageKind::Data { .. } | PageKind::DataV2 { .. } => {
-                    let mut memory = std::mem::take(&mut self.scratch.page);
-                    let opened = self.open(&page, true, &mut memory)?;
-                    let PartStore::Ends(ends) = &mut self.part.store else { return Err(Refusal::Unsupported) };
-                    let target = (ends, &mut self.part.validity, self.total);
-                    lists.page(shape, page.encoding, &opened, page.values, target, self.scratch)?;
-                    self.scratch.page = memory;
-                }
-            }
+    /// The part, once all bytes were fed.
+    pub fn finish(mut self) -> Result<ColumnPart, Refusal> {
+        if let (Values::List { .. }, PartStore::Ends(ends)) = (self.plan.values, &mut self.part.store) {
+            let rows = self.lists.finish(ends);
+            self.part.advance(rows)?;
         }
+        self.scratch.give_back();
+        Ok(self.part)
+    }
+
+    /// The part without any of the rows so far, for another reader.
+    pub fn give_up(mut self) -> Result<ColumnPart, Refusal> {
+        self.part.reset()?;
+        self.scratch.give_back();
+        Ok(self.part)
+    }
+
+    /// Bytes after the last row are of no use. Where lists end is only known at the end of the chunk.
+    fn is_done(&self) -> bool {
+        self.row >= self.total && !matches!(self.plan.values, Values::List { .. })
+    }
+
+    fn page(&mut self, page: &Page<'_>, cancel: &Cancel) -> Result<(), Refusal> {
+        cancel.check()?;
+        match (page.kind, self.plan.values) {
+            (PageKind::Other, _) => {}
+            (PageKind::Dictionary, _) => self.dictionary(page)?,
+            (_, Values::List { element, empty, full }) => self.list(page, lists::Shape { empty, full, element })?,
+            _ if self.is_done() => {}
+            _ => self.data(page)?,
+        }
+        self.rest = self.rest.saturating_sub(page.uncompressed);
+        Ok(())
+    }
+
+    fn list(&mut self, page: &Page<'_>, shape: lists::Shape) -> Result<(), Refusal> {
+        let mut memory = std::mem::take(&mut self.scratch.page);
+        let opened = self.open(page, true, &mut memory)?;
         let PartStore::Ends(ends) = &mut self.part.store else { return Err(Refusal::Unsupported) };
-        let rows = lists.finish(ends)?;
-        Ok(self.part.advance(rows)?)
+        let target = (ends, &mut self.part.validity, self.total);
+        self.lists.page(shape, page.encoding, &opened, page.values, target, &mut self.scratch)?;
+        self.scratch.page = memory;
+        Ok(())
     }
 
     fn dictionary(&mut self, page: &Page<'_>) -> Result<(), Refusal> {
@@ -139,7 +185,7 @@ impl<'a> Decoder<'a> {
     }
 
     fn wanted_of(&self, rows: usize) -> Option<(Vec<u64>, usize)> {
-        let mask = self.wanted?.slice(self.row, rows);
+        let mask = self.wanted.as_ref()?.slice(self.row, rows);
         let count = mask.count_set_bits();
         if count == rows {
             return None;
@@ -247,11 +293,11 @@ impl<'a> Decoder<'a> {
         let target = slot.get_mut(row * width..(row + rows.kept()) * width).ok_or_else(too_many)?;
         match &rows.wanted {
             None => {
-                dense_rows(convert, page.encoding, opened.values, target, present, self.scratch)?;
+                dense_rows(convert, page.encoding, opened.values, target, present, &mut self.scratch)?;
             }
             Some((wanted, _)) => {
                 let all = sized(&mut aside, rows.all * width)?;
-                dense_rows(convert, page.encoding, opened.values, all, present, self.scratch)?;
+                dense_rows(convert, page.encoding, opened.values, all, present, &mut self.scratch)?;
                 spread::compact(width, all, wanted, target);
             }
         }
