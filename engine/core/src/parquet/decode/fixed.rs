@@ -5,10 +5,12 @@
 
 #![allow(unsafe_code)]
 
+use super::bits::word_at;
 use super::delta::{Prefixed, integers};
 use super::hybrid::{Run, Runs};
 use super::page::Encoding;
 use super::scratch::{Scratch, sized};
+use super::spread::compact;
 use super::unpack::unpack;
 use super::Refusal;
 
@@ -196,6 +198,93 @@ pub fn dense(
         }
         _ => Err(Refusal::Unsupported),
     }
+}
+
+/// Fills `out` with the wanted ones of values that no null is among, and looks at no others, where the encoding allows.
+/// False where it does not.
+pub fn wanted(
+    convert: Convert,
+    encoding: Encoding,
+    values: &[u8],
+    (rows, wanted): (usize, &[u64]),
+    out: &mut [u8],
+    scratch: &mut Scratch,
+) -> Result<bool, Refusal> {
+    match encoding {
+        Encoding::Plain => {
+            let stored = convert.stored();
+            let kept = sized(&mut scratch.values, out.len() / convert.width() * stored)?;
+            if compact(stored, values, wanted, kept) < kept.len() {
+                return Err(short());
+            }
+            convert.apply(kept, out);
+            Ok(true)
+        }
+        Encoding::Dictionary if scratch.has_dictionary => {
+            let table = scratch.dictionary.as_slice();
+            match convert.width() {
+                4 => pick::<[u8; 4]>(values, table.as_chunks().0, (rows, wanted), out.as_chunks_mut().0)?,
+                8 => pick::<[u8; 8]>(values, table.as_chunks().0, (rows, wanted), out.as_chunks_mut().0)?,
+                16 => pick::<[u8; 16]>(values, table.as_chunks().0, (rows, wanted), out.as_chunks_mut().0)?,
+                _ => return Ok(false),
+            }
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// The wanted ones of values by their positions in a table: positions are unpacked 64 at a time, and only where one of
+/// the 64 is wanted.
+pub fn pick<T: Copy>(
+    positions: &[u8],
+    table: &[T],
+    (rows, wanted): (usize, &[u64]),
+    out: &mut [T],
+) -> Result<(), Refusal> {
+    let mut runs = Runs::positions(positions, rows)?;
+    let width = runs.width();
+    let (mut row, mut done) = (0, 0);
+    while done < out.len()
+        && let Some(run) = runs.next_run()?
+    {
+        match run {
+            Run::Same { value, count } => {
+                let ones: usize = windows(wanted, row, count).map(|(window, _)| window.count_ones() as usize).sum();
+                if ones > 0 {
+                    let value = table.get(value as usize).ok_or_else(beyond)?;
+                    out.get_mut(done..done + ones).ok_or_else(short)?.fill(*value);
+                }
+                (row, done) = (row + count, done + ones);
+            }
+            Run::Packed { bytes, count } => {
+                for (at, (mut window, length)) in windows(wanted, row, count).enumerate() {
+                    if window == 0 {
+                        continue;
+                    }
+                    let mut found = [0; 64];
+                    let found = found.get_mut(..length).unwrap_or_default();
+                    unpack(bytes.get(at * 8 * width as usize..).unwrap_or_default(), width, found)?;
+                    while window != 0 {
+                        let position = found.get(window.trailing_zeros() as usize).copied().unwrap_or(0);
+                        *out.get_mut(done).ok_or_else(short)? = *table.get(position as usize).ok_or_else(beyond)?;
+                        done += 1;
+                        window &= window - 1;
+                    }
+                }
+                row += count;
+            }
+        }
+    }
+    if done == out.len() { Ok(()) } else { Err(short()) }
+}
+
+/// The bits of `count` rows from `row` on, 64 at a time, with the number of rows each stands for.
+fn windows(words: &[u64], row: usize, count: usize) -> impl Iterator<Item = (u64, usize)> {
+    (0..count).step_by(64).map(move |at| {
+        let length = (count - at).min(64);
+        (word_at(words, row + at) & (u64::MAX >> (64 - length)), length)
+    })
 }
 
 /// BYTE_STREAM_SPLIT: the first bytes of all values, then the second ones.

@@ -6,7 +6,9 @@ use std::cell::Cell;
 
 use super::Refusal;
 use super::bits::Bits;
+use super::spread::{compact_values, expand_values};
 use super::strings::Span;
+use super::walk::PageRows;
 use crate::error::{Error, Kind};
 use crate::parquet::columns::views::VIEW_BYTES;
 
@@ -56,6 +58,19 @@ impl Scratch {
         let mut scratch = KEPT.take().unwrap_or_default();
         scratch.has_dictionary = false;
         scratch
+    }
+
+    /// Dense spans, `present` of them, to those of the wanted rows; a null's is empty.
+    pub fn place_spans(&mut self, rows: &PageRows, present: usize) {
+        if present < rows.all {
+            self.spans.resize(rows.all, Span::default());
+            expand_values(&mut self.spans, self.valid.words(), present);
+        }
+        if let Some((wanted, count)) = &rows.wanted {
+            self.wanted_spans.resize(*count, Span::default());
+            compact_values(&self.spans, wanted, &mut self.wanted_spans);
+            std::mem::swap(&mut self.spans, &mut self.wanted_spans);
+        }
     }
 
     /// Keeps the buffers for this thread's next chunk.

@@ -4,7 +4,7 @@
 //! Must not know: how columns are joined.
 
 use super::delta::Prefixed;
-use super::fixed::look_up_values;
+use super::fixed::{look_up_values, pick};
 use super::page::{Encoding, Page};
 use super::scratch::sized;
 use super::strings::{self, PADDING, Span};
@@ -78,7 +78,10 @@ impl Decoder {
     }
 
     /// Decompresses a page, reads its levels and finds its strings; `shared`: in memory that views may point into.
-    fn text(&mut self, page: &Page<'_>, rows: usize, utf8: bool, shared: bool) -> Result<Text, Refusal> {
+    fn text(&mut self, page: &Page<'_>, rows: &PageRows, utf8: bool, shared: bool) -> Result<Text, Refusal> {
+        if page.encoding == Encoding::Dictionary && !self.scratch.has_dictionary {
+            return Err(no_dictionary());
+        }
         let length = body_length(page);
         self.check_size(length)?;
         let mut memory = std::mem::take(&mut self.scratch.page);
@@ -92,7 +95,7 @@ impl Decoder {
         };
         self.decompress(page, bytes.get_mut(..length).unwrap_or_default())?;
         let opened = self.split(page, false, bytes.get(..length).unwrap_or_default(), false)?;
-        let present = self.present(&opened, rows)?;
+        let present = self.present(&opened, rows.all)?;
         let (start, end) = (opened.start, length);
         match page.encoding {
             Encoding::Dictionary => {}
@@ -140,39 +143,52 @@ impl Decoder {
     pub fn views(&mut self, page: &Page<'_>, rows: &PageRows, utf8: bool) -> Result<(), Refusal> {
         let (row, kept) = (self.part.written(), rows.kept());
         let copies = matches!(&self.part.store, PartStore::Views(part) if part.copies());
-        let text = self.text(page, rows.all, utf8, !copies)?;
+        let text = self.text(page, rows, utf8, !copies)?;
         let present = text.present;
-        let mut aside = std::mem::take(&mut self.scratch.rows);
+        let is_dictionary = page.encoding == Encoding::Dictionary;
+        let scratch = &mut *self.scratch;
         let PartStore::Views(part) = &mut self.part.store else { return Err(Refusal::Unsupported) };
         let target = part.slot.get_mut(row * VIEW_BYTES..(row + kept) * VIEW_BYTES).ok_or_else(too_many)?;
-        let all = match rows.wanted {
-            None => &mut *target,
-            Some(_) => sized(&mut aside, rows.all * VIEW_BYTES)?,
-        };
-        let front = all.get_mut(..present * VIEW_BYTES).unwrap_or_default().as_chunks_mut().0;
         let mut long = false;
-        let is_dictionary = page.encoding == Encoding::Dictionary;
         if is_dictionary {
-            if !self.scratch.has_dictionary {
-                return Err(no_dictionary());
+            let all = match rows.wanted {
+                Some(_) if present < rows.all => sized(&mut scratch.rows, rows.all * VIEW_BYTES)?,
+                _ => &mut *target,
+            };
+            match &rows.wanted {
+                Some((wanted, _)) if present == rows.all => {
+                    let chosen = (rows.all, wanted.as_slice());
+                    pick(text.values(), &scratch.views, chosen, all.as_chunks_mut().0)?;
+                }
+                _ => {
+                    let front = all.get_mut(..present * VIEW_BYTES).unwrap_or_default().as_chunks_mut().0;
+                    look_up_values(text.values(), &scratch.views, front)?;
+                }
             }
-            look_up_values(text.values(), &self.scratch.views, front)?;
+            if present < rows.all {
+                spread::expand(VIEW_BYTES, all, scratch.valid.words(), present);
+                if let Some((wanted, _)) = &rows.wanted {
+                    spread::compact(VIEW_BYTES, &scratch.rows, wanted, target);
+                }
+            }
         } else {
             let (place, base) = text.place();
-            long = strings::views(&self.scratch.spans, text.padded(), place, base, front)?;
-        }
-        if present < rows.all {
-            spread::expand(VIEW_BYTES, all, self.scratch.valid.words(), present);
-        }
-        if let Some((wanted, _)) = &rows.wanted {
-            let all = aside.get(..rows.all * VIEW_BYTES).unwrap_or_default();
-            spread::compact(VIEW_BYTES, all, wanted, target);
+            if rows.wanted.is_some() {
+                // Only the wanted ones are made views of.
+                scratch.place_spans(rows, present);
+                long = strings::views(&scratch.spans, text.padded(), place, base, target.as_chunks_mut().0)?;
+            } else {
+                let front = target.get_mut(..present * VIEW_BYTES).unwrap_or_default().as_chunks_mut().0;
+                long = strings::views(&scratch.spans, text.padded(), place, base, front)?;
+                if present < rows.all {
+                    spread::expand(VIEW_BYTES, target, scratch.valid.words(), present);
+                }
+            }
         }
         if copies {
-            let source = if is_dictionary { self.scratch.words.as_slice() } else { text.padded() };
+            let source = if is_dictionary { scratch.words.as_slice() } else { text.padded() };
             part.copy_long(row, kept, source)?;
         }
-        self.scratch.rows = aside;
         self.done(text, long);
         self.append_validity(rows, present);
         Ok(())
@@ -181,26 +197,15 @@ impl Decoder {
     /// The bytes of a page's strings next to those before, and where each ends.
     pub fn contiguous(&mut self, page: &Page<'_>, rows: &PageRows, utf8: bool) -> Result<(), Refusal> {
         let row = self.part.written();
-        let text = self.text(page, rows.all, utf8, false)?;
+        let text = self.text(page, rows, utf8, false)?;
         let present = text.present;
         let scratch = &mut *self.scratch;
         let is_dictionary = page.encoding == Encoding::Dictionary;
         if is_dictionary {
-            if !scratch.has_dictionary {
-                return Err(no_dictionary());
-            }
             scratch.spans.resize(present, Span::default());
             look_up_values(text.values(), &scratch.dictionary_spans, &mut scratch.spans)?;
         }
-        if present < rows.all {
-            scratch.spans.resize(rows.all, Span::default());
-            spread::expand_values(&mut scratch.spans, scratch.valid.words(), present);
-        }
-        if let Some((wanted, count)) = &rows.wanted {
-            scratch.wanted_spans.resize(*count, Span::default());
-            spread::compact_values(&scratch.spans, wanted, &mut scratch.wanted_spans);
-            std::mem::swap(&mut scratch.spans, &mut scratch.wanted_spans);
-        }
+        scratch.place_spans(rows, present);
         let bytes = if is_dictionary { scratch.words.as_slice() } else { text.padded() };
         let PartStore::Ends(part) = &mut self.part.store else { return Err(Refusal::Unsupported) };
         let mut end = part.end();

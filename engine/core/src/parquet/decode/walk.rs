@@ -296,9 +296,14 @@ impl Decoder {
                 dense_rows(convert, page.encoding, opened.values, target, present, &mut self.scratch)?;
             }
             Some((wanted, _)) => {
-                let all = sized(&mut aside, rows.all * width)?;
-                dense_rows(convert, page.encoding, opened.values, all, present, &mut self.scratch)?;
-                spread::compact(width, all, wanted, target);
+                let is_dense = present == rows.all;
+                let (encoding, values) = (page.encoding, opened.values);
+                let chosen = (rows.all, wanted.as_slice());
+                if !is_dense || !fixed::wanted(convert, encoding, values, chosen, target, &mut self.scratch)? {
+                    let all = sized(&mut aside, rows.all * width)?;
+                    dense_rows(convert, encoding, values, all, present, &mut self.scratch)?;
+                    spread::compact(width, all, wanted, target);
+                }
             }
         }
         self.append_validity(rows, present);
