@@ -148,7 +148,11 @@ impl LoadMetrics {
 
     /// Counts a decoded column chunk of `bytes` bytes in its file.
     pub fn decoded(&self, direct: bool, bytes: u64) {
-        if direct { self.direct.add(1) } else { self.general.add(1) }
+        if direct {
+            self.direct.add(1)
+        } else {
+            self.general.add(1)
+        }
         self.encoded.add(bytes);
     }
 

@@ -2,10 +2,12 @@
 //!
 //! Must not know: other columns, how bytes travel.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, new_null_array};
 use arrow_schema::DataType;
+use bytes::Bytes;
 use futures::StreamExt;
 
 use crate::error::{Error, Kind, Result};
@@ -14,12 +16,17 @@ use crate::load::open::Group;
 use crate::parquet::columns::{ColumnPart, repeat};
 use crate::parquet::decode::Refusal;
 use crate::parquet::fill::{self, direct, finish, give_up};
+use crate::parquet::index::{Piece, pieces};
 use crate::parquet::mapping::ColumnSource;
 use crate::parquet::reader::{Chunks, ColumnTask, chunk_range};
 
 /// A column chunk larger than this is decoded while it comes: it and its values would be in memory together else.
 const STREAMED_FROM_BYTES: u64 = 24 << 20;
-/// Bytes of its pieces,
+/// The index of a chunk's pages is asked for if the chunk is at least so long,
+const INDEXED_FROM_BYTES: u64 = 1 << 20;
+/// and the index not longer than this.
+const LONGEST_INDEX_BYTES: u64 = 16 << 20;
+/// Bytes of a long chunk's pieces,
 const PIECE_BYTES: u64 = 8 << 20;
 /// and how many are under way while one is decoded.
 const PIECES_AHEAD: usize = 4;
@@ -45,9 +52,21 @@ impl Column {
         self.leaves().iter().map(|leaf| self.group.chunk_bytes(*leaf)).sum()
     }
 
-    /// Whether it is to be decoded while it comes.
+    /// Whether it is to be decoded while it comes: it is long, or only some of its pages are wanted.
     pub fn is_streamed(&self) -> bool {
-        self.leaves().len() == 1 && self.group.file.whole.is_none() && self.bytes() >= STREAMED_FROM_BYTES
+        let (one, whole) = (self.leaves().len() == 1, self.group.file.whole.is_some());
+        one && !whole && (self.bytes() >= STREAMED_FROM_BYTES || self.offset_index().is_some())
+    }
+
+    /// Where the index of its pages is, if it tells which of them to read.
+    pub fn offset_index(&self) -> Option<Range<u64>> {
+        let kept = self.group.kept.as_ref().filter(|kept| kept.is_sparse)?;
+        let ([leaf], true) = (self.leaves(), self.bytes() >= INDEXED_FROM_BYTES) else { return None };
+        let chunk = self.group.file.mapping.reader.metadata().row_group(self.group.index).column(*leaf);
+        let start = u64::try_from(chunk.offset_index_offset()?).ok()?;
+        let end = start.checked_add(u64::try_from(chunk.offset_index_length()?).ok()?)?;
+        let is_plausible = kept.rows > 0 && end <= self.group.file.file_size && end - start <= LONGEST_INDEX_BYTES;
+        is_plausible.then_some(start..end)
     }
 
     /// Decodes chunks that are there.
@@ -60,33 +79,41 @@ impl Column {
         context.decode(work).await.map_err(|error| error.at(place))
     }
 
-    /// Fetches the chunk in pieces and decodes each when it is there.
-    pub async fn stream(mut self) -> Result<()> {
-        let (context, group, index, place) =
+    /// Fetches the chunk in pieces and decodes each when it is there. `index`: the index of its pages.
+    pub async fn stream(mut self, index: Option<Bytes>) -> Result<()> {
+        let (context, group, column, place) =
             (Arc::clone(&self.context), Arc::clone(&self.group), self.index, self.place());
-        let named = |error: Error| error.context(label(&context, &group, index)).at(&place);
+        let named = |error: Error| error.context(label(&context, &group, column)).at(&place);
         self.copy_strings()?;
-        let mut decoder = match task(&context, &group, index).map(|task| direct(&task, self.part, context.limits())) {
+        let mut decoder = match task(&context, &group, column).map(|task| direct(&task, self.part, context.limits())) {
             Some(Ok(decoder)) => decoder,
-            Some(Err(part)) => return Column { part: *part, context, group, index }.whole().await,
+            Some(Err(part)) => return Column { part: *part, context, group, index: column }.whole().await,
             None => return Err(Error::new(Kind::Internal, "a column without a source")),
         };
-        let leaf = group.leaves(index).first().copied().unwrap_or(0);
+        let leaf = group.leaves(column).first().copied().unwrap_or(0);
         let range = chunk_range(&group.file.mapping.reader, group.index, leaf, group.file.file_size).map_err(named)?;
-        let (start, end) = (range.start, range.end);
-        let starts = (0..(end - start).div_ceil(PIECE_BYTES)).map(|at| start + at * PIECE_BYTES);
-        let fetches = starts.map(|start| {
-            let (object, piece) = (group.file.object.clone(), start..(start + PIECE_BYTES).min(end));
-            let is_last = piece.end == end;
-            crate::runtime::spawn(async move { Ok((object.read_range(piece).await?, is_last)) })
+        let sparse = index.zip(group.kept.as_ref()).and_then(|(index, kept)| pieces(&index, &range, &kept.mask));
+        let is_sparse = sparse.is_some();
+        let pieces = sparse.unwrap_or_else(|| vec![Piece { rows: 0..group.total, range: range.clone() }]);
+        let fetched: u64 = pieces.iter().map(|piece| piece.range.end - piece.range.start).sum();
+        context.progress.add((range.end - range.start).saturating_sub(fetched));
+        let last = pieces.last().map_or(range.end, |piece| piece.range.end);
+        let fetches = pieces.into_iter().flat_map(cut).map(|part| {
+            let object = group.file.object.clone();
+            crate::runtime::spawn(async move { Ok((object.read_range(part.range.clone()).await?, part)) })
         });
         let mut fetches = futures::stream::iter(fetches).buffered(PIECES_AHEAD);
         while let Some(piece) = fetches.next().await {
-            let (bytes, is_last) = piece.map_err(named)?;
+            let (bytes, part) = piece.map_err(named)?;
             let (length, counted) = (bytes.len() as u64, Arc::clone(&context));
             let work = move || {
+                if let Some(first) = part.first_row {
+                    decoder.skip_to(first);
+                }
+                let is_last = part.range.end == last;
                 let fed = counted.metrics.decode.time(|| decoder.feed(&bytes, is_last, &counted.cancel));
-                Ok((decoder, fed))
+                let is_lost = is_sparse && fed.is_ok() && part.end_row.is_some_and(|end| !decoder.is_at(end));
+                Ok((decoder, if is_lost { Err(lost()) } else { fed }))
             };
             let (back, fed) = context.decode(work).await.map_err(named)?;
             match fed {
@@ -94,13 +121,13 @@ impl Column {
                 Err(Refusal::Unsupported) => {
                     drop(fetches);
                     let part = give_up(back, Refusal::Unsupported)?;
-                    return Column { context, group, index, part }.whole().await;
+                    return Column { context, group, index: column, part }.whole().await;
                 }
                 Err(refusal) => return Err(named(refusal.into_error())),
             }
             decoder = back;
         }
-        context.metrics.decoded(true, end - start);
+        context.metrics.decoded(true, fetched);
         finish(decoder).and_then(ColumnPart::finish).map_err(named)
     }
 
@@ -140,6 +167,31 @@ impl Column {
     fn place(&self) -> String {
         self.group.file.task.location.clone()
     }
+}
+
+/// A part of a piece that is fetched in one request.
+struct Part {
+    range: Range<u64>,
+    /// The piece's first row, if this is its first part
+    first_row: Option<usize>,
+    /// The row after its last one, if this is its last part
+    end_row: Option<usize>,
+}
+
+/// A piece in parts of [`PIECE_BYTES`].
+fn cut(piece: Piece) -> impl Iterator<Item = Part> {
+    let Range { start, end } = piece.range;
+    (0..(end - start).div_ceil(PIECE_BYTES)).map(move |at| {
+        let range = start + at * PIECE_BYTES..(start + (at + 1) * PIECE_BYTES).min(end);
+        let (first_row, end_row) =
+            ((at == 0).then_some(piece.rows.start), (range.end == end).then_some(piece.rows.end));
+        Part { range, first_row, end_row }
+    })
+}
+
+fn lost() -> Refusal {
+    let error = Error::new(Kind::ParquetDecoding, "the pages of a column chunk are not where their index says");
+    Refusal::Failed(error.hint("write the file again; its offset index is wrong"))
 }
 
 fn task<'a>(context: &'a Context, group: &'a Group, index: usize) -> Option<ColumnTask<'a>> {

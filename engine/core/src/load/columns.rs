@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arrow_schema::DataType;
+use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 
 use crate::error::{Error, Kind, Result};
@@ -85,15 +86,23 @@ async fn run_unit(context: Arc<Context>, unit: Unit) -> Result<()> {
     let Unit { group, columns, bytes } = unit;
     let (streamed, together): (Vec<Column>, Vec<Column>) = columns.into_iter().partition(Column::is_streamed);
     let streamed_bytes: u64 = streamed.iter().map(Column::bytes).sum();
-    for column in streamed {
-        column.stream().await?;
-    }
+    let indexes = read_indexes(&group, &streamed).await?;
+    futures::future::try_join_all(streamed.into_iter().zip(indexes).map(|(column, index)| column.stream(index)))
+        .await?;
     let leaves: Vec<usize> = together.iter().flat_map(Column::leaves).copied().collect();
     let chunks = group.file.chunks(group.index, &leaves).await?;
     // Chunks are shared slices of the unit's bytes: they are freed when the last column of the unit is decoded.
     futures::future::try_join_all(together.into_iter().map(|column| column.fill(chunks.clone()))).await?;
     context.progress.add(bytes - streamed_bytes);
     Ok(())
+}
+
+/// The indexes of the columns' pages, in one request where they lie together; None for those that are read whole.
+async fn read_indexes(group: &Group, columns: &[Column]) -> Result<Vec<Option<Bytes>>> {
+    let places: Vec<_> = columns.iter().map(Column::offset_index).collect();
+    let ranges: Vec<_> = places.iter().flatten().cloned().collect();
+    let mut read = group.file.object.read_ranges(&ranges).await?.into_iter();
+    Ok(places.into_iter().map(|place| place.and_then(|_| read.next())).collect())
 }
 
 /// Bytes that may be in flight, beside what the request allows: a part of what is to be fetched.

@@ -13,6 +13,7 @@ use crate::fetch::PinnedObject;
 use crate::iceberg::predicate::Predicate;
 use crate::load::source::FileTask;
 use crate::load::{Context, columns};
+use crate::parquet::index::is_sparse;
 use crate::parquet::mapping::{ColumnSource, FileMapping};
 use crate::parquet::pruning::{LeafSource, may_match};
 use crate::parquet::{footer, layout};
@@ -44,6 +45,15 @@ pub(crate) struct Group {
 pub(crate) struct Kept {
     pub mask: BooleanBuffer,
     pub rows: usize,
+    /// Whether pages may be expected that hold none of them
+    pub is_sparse: bool,
+}
+
+impl Kept {
+    pub fn new(mask: BooleanBuffer, rows: usize) -> Kept {
+        let is_sparse = is_sparse(&mask);
+        Kept { mask, rows, is_sparse }
+    }
 }
 
 impl Group {
@@ -149,7 +159,7 @@ pub(crate) fn cut(groups: &mut Vec<Group>, limit: usize) {
         let rows = group.rows();
         if rows > left {
             let mask = group.kept.take().map_or_else(|| BooleanBuffer::new_set(rows), |kept| kept.mask);
-            group.kept = Some(Kept { mask: keep_first(&mask, left), rows: left });
+            group.kept = Some(Kept::new(keep_first(&mask, left), left));
         }
         left -= group.rows();
         true

@@ -8,6 +8,7 @@ pub mod columns;
 pub mod decode;
 pub mod fill;
 pub mod footer;
+pub mod index;
 pub mod layout;
 pub mod mapping;
 pub mod pruning;

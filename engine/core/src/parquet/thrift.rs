@@ -173,7 +173,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Wire type of the elements, and how many.
-    fn list(&mut self) -> Result<(u8, u64)> {
+    pub fn list(&mut self) -> Result<(u8, u64)> {
         let byte = self.byte()?;
         let size = match byte >> 4 {
             15 => self.varint()?,
@@ -212,7 +212,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Elements of lists and maps are as fields, but booleans take a byte.
-    fn skip_element(&mut self, wire: u8, depth: usize) -> Result<()> {
+    pub fn skip_element(&mut self, wire: u8, depth: usize) -> Result<()> {
         if matches!(wire, wire::TRUE | wire::FALSE) { self.advance(1) } else { self.skip(wire, depth) }
     }
 

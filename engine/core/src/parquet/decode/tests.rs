@@ -25,7 +25,8 @@ fn file() -> Bytes {
         Arc::new(StringArray::from_iter((0..ROWS).map(|row| (row % 11 != 0).then(|| "word ".repeat(row % 9))))),
         Arc::new(lists),
     ];
-    let fields = columns.iter().enumerate().map(|(at, column)| Field::new(format!("c{at}"), column.data_type().clone(), true));
+    let fields =
+        columns.iter().enumerate().map(|(at, column)| Field::new(format!("c{at}"), column.data_type().clone(), true));
     let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
     let batch = RecordBatch::try_new(Arc::clone(&schema), columns).unwrap();
     let properties = WriterProperties::builder()
@@ -51,8 +52,7 @@ fn decoded(file: &Bytes, column: usize, piece: usize) -> ArrayRef {
     let field = Arc::new(Field::new("", node.data_type.clone(), true));
     let shape = PartShape { rows: ROWS, elements };
     let (target, parts) = ColumnTarget::new(field, &[shape], &Account::new(1 << 30)).unwrap();
-    let about =
-        Chunk { codec: chunk.compression(), uncompressed: chunk.uncompressed_size() as usize, limit: 1 << 30 };
+    let about = Chunk { codec: chunk.compression(), uncompressed: chunk.uncompressed_size() as usize, limit: 1 << 30 };
     let part = parts.into_iter().next().unwrap();
     let mut decoder = Decoder::new(plan, about, None, part).map_err(|_| "not decoded directly").unwrap();
     let (start, length) = chunk.byte_range();

@@ -99,6 +99,16 @@ impl Decoder {
         Ok(())
     }
 
+    /// Passes over rows of which none is wanted, and whose pages will not be fed: the next page holds row `row`.
+    pub fn skip_to(&mut self, row: usize) {
+        self.row = row.min(self.total);
+    }
+
+    /// Whether the pages so far end where their index says.
+    pub fn is_at(&self, row: usize) -> bool {
+        self.row == row && self.carry.is_empty()
+    }
+
     /// The part, once all bytes were fed.
     pub fn finish(mut self) -> Result<ColumnPart, Refusal> {
         if let (Values::List { .. }, PartStore::Ends(ends)) = (self.plan.values, &mut self.part.store) {
@@ -386,4 +396,3 @@ fn extract_bits(words: &[u64], wanted: &[u64], out: &mut Bits) {
         out.append_word(extract(*word, *wanted), wanted.count_ones() as usize);
     }
 }
-
