@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from headrace.dataframe import MetaflowDataFrame as MetaflowDataFrame
     from headrace.files import read_parquet as read_parquet
     from headrace.filters import col as col
+    from headrace.memory import release_memory as release_memory
     from headrace.plan import ScanPlan as ScanPlan
     from headrace.plan import Shard as Shard
     from headrace.table import Table as Table
@@ -36,6 +37,7 @@ _HOMES = {
     "col": "headrace.filters",
     "load_catalog": "headrace.catalog",
     "read_parquet": "headrace.files",
+    "release_memory": "headrace.memory",
 }
 
 __all__ = [*_HOMES, "errors"]

@@ -85,6 +85,12 @@ def read_parquet(
 def parquet_schema(store: Store, location: str) -> str:
     """The schema of a Parquet file as Iceberg JSON, with ids of our own."""
 
+def release_memory() -> int:
+    """Give memory of freed frames back to the system; bytes."""
+
+def kept_memory() -> tuple[int, int]:
+    """(bytes of freed frames that wait for the next load, the most that may)."""
+
 @final
 class Frame:
     """Immutable columns of equal length, each one contiguous Arrow array."""

@@ -145,7 +145,13 @@ class MetaflowDataFrame:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """What the load moved at what speed; empty for a frame that was not loaded."""
+        """What the load moved at what speed, and what it waited for; empty for a frame that was not loaded.
+
+        ``fetch``: requests, retries, bytes, the seconds during which any was under way, MB/s. ``decode``: bytes as they
+        are in the files, seconds summed over threads, user and system CPU seconds, MB/s a thread, column chunks decoded
+        straight into memory and by the general reader. ``stages``: wall seconds. ``bound``: by "network", "decode" or
+        "memory", and why in words. ``cpu_user_s`` and ``cpu_system_s`` are the whole process's during the load.
+        """
         found: dict[str, Any] = json.loads(self._frame.metrics)
         return found
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import json
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -120,7 +121,14 @@ class _Scan:
         with self.access.naming():
             store = self.access.store()
             frame = _engine.load(store, self.files, json.dumps(request), self.filter_json, resolve(progress))
-        return MetaflowDataFrame(frame)
+        loaded = MetaflowDataFrame(frame)
+        self._loads.append(loaded.metrics)
+        return loaded
+
+    @cached_property
+    def _loads(self) -> deque[dict[str, Any]]:
+        """What the last load of this very object moved; not part of its value."""
+        return deque(maxlen=1)
 
     def to_pandas(self, columns: Sequence[str] | None = None, **options: Any) -> pandas.DataFrame:
         """Load straight into pandas: strings are decoded into the layout that pandas has kernels for.
@@ -137,6 +145,12 @@ class _Scan:
     def to_arrow(self, columns: Sequence[str] | None = None) -> pyarrow.Table:
         """Load straight into PyArrow, strings as large_string."""
         return self.load(columns, strings="large_string").to_arrow()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
 
     def _summary(self) -> str:
         parts = [f"{self.num_files:,} files", f"{self.rows:,} rows", _size(self.bytes)]
@@ -205,7 +219,11 @@ class ScanPlan(_Scan):
         ]
 
     def explain(self) -> str:
-        """What the plan reads and what it leaves out, and why, as text."""
+        """What the plan reads and what it leaves out, and why, as text.
+
+        After a load of this plan also what that load moved at what speed, and what it waited for: the same as
+        ``frame.metrics``, which is a dict.
+        """
         lines = [self._summary()]
         files, manifests = self.report.get("files", {}), self.report.get("manifests", {})
         if manifests:
@@ -218,7 +236,7 @@ class ScanPlan(_Scan):
             lines.append(f"  files: {files['kept']} kept of {_known(files['total'])}; pruned {', '.join(pruned)}")
         for each in self.report.get("reasons", []):
             lines.append(f"  {each['count']} {each['of']} pruned: {each['reason']}")
-        return "\n".join(lines)
+        return "\n".join([*lines, *(line for each in self._loads for line in _told(each))])
 
     def _sizes(self) -> list[int]:
         return [self.files.slice(at, 1).total_bytes for at in range(len(self.files))]
@@ -230,11 +248,20 @@ class ScanPlan(_Scan):
     def __repr__(self) -> str:
         return f"<ScanPlan {self.explain()}>"
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+def _told(metrics: dict[str, Any]) -> list[str]:
+    """A load's metrics in words."""
+    fetch, decode = metrics["fetch"], metrics["decode"]
+    chunks = f"{decode['direct_chunks']:,} column chunks straight into memory, {decode['general_chunks']:,} generally"
+    return [
+        f"  last load: {metrics['rows']:,} rows, {_size(metrics['result_bytes'])} in {metrics['wall_s']:.2f} s, CPU"
+        f" {metrics['cpu_user_s']:.2f} s user, {metrics['cpu_system_s']:.2f} s system",
+        f"  fetched: {_size(fetch['bytes'])} in {fetch['requests']:,} requests ({fetch['retries']:,} retries),"
+        f" {fetch['mb_per_s']:,.0f} MB/s",
+        f"  decoded: {_size(decode['bytes'])}, {decode['mb_per_s']:,.0f} MB/s a thread, CPU"
+        f" {decode['cpu_user_s']:.2f} s user, {decode['cpu_system_s']:.2f} s system; {chunks}",
+        f"  bound by {metrics['bound']['by']}: {metrics['bound']['why']}",
+    ]
 
 
 def _balanced(sizes: Sequence[int], n: int) -> list[list[int]]:

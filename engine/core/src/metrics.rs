@@ -1,13 +1,20 @@
 //! What moved at what speed: counted while a load runs, told as JSON when it is done.
+//!
+//! CPU time is asked of the kernel, thread by thread (`getrusage`, RUSAGE_THREAD), where it is Linux. Must not know: how
+//! bytes are fetched or decoded.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+#![allow(unsafe_code)]
+
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::frame::Frame;
+
+/// Decoders that worked less than this share of the time waited for bytes.
+const IDLE_BELOW: f64 = 0.5;
 
 /// A number that many threads add to.
 #[derive(Debug, Default)]
@@ -27,25 +34,70 @@ impl Counter {
 
 /// Time that threads spent in one kind of work, summed over threads.
 #[derive(Debug, Default)]
-pub struct Busy(Counter);
+pub struct Busy {
+    wall: Counter,
+    user: Counter,
+    system: Counter,
+}
 
 impl Busy {
     /// Runs `work` and adds its time.
     pub fn time<T>(&self, work: impl FnOnce() -> T) -> T {
-        let started = Instant::now();
+        let (started, (user, system)) = (Instant::now(), thread_cpu());
         let done = work();
-        self.0.add(u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        let (user_now, system_now) = thread_cpu();
+        self.wall.add(nanoseconds(started.elapsed()));
+        self.user.add(nanoseconds(user_now.saturating_sub(user)));
+        self.system.add(nanoseconds(system_now.saturating_sub(system)));
         done
     }
 
     /// Seconds in all.
     pub fn seconds(&self) -> f64 {
-        self.0.get() as f64 / 1e9
+        seconds(&self.wall)
     }
 }
 
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn seconds(counter: &Counter) -> f64 {
+    counter.get() as f64 / 1e9
+}
+
+/// User and system time of this thread; zero where the system does not tell.
+#[cfg(target_os = "linux")]
+fn thread_cpu() -> (Duration, Duration) {
+    cpu(libc::RUSAGE_THREAD)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn thread_cpu() -> (Duration, Duration) {
+    (Duration::ZERO, Duration::ZERO)
+}
+
+/// User and system time of the process.
+fn process_cpu() -> (Duration, Duration) {
+    cpu(libc::RUSAGE_SELF)
+}
+
+fn cpu(whose: libc::c_int) -> (Duration, Duration) {
+    // SAFETY: rusage is plain numbers, for which zero is a value.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the pointer is to a rusage of our own.
+    if unsafe { libc::getrusage(whose, &raw mut usage) } != 0 {
+        return (Duration::ZERO, Duration::ZERO);
+    }
+    let time = |value: libc::timeval| {
+        let (seconds, micros) = (u64::try_from(value.tv_sec), u64::try_from(value.tv_usec));
+        Duration::from_secs(seconds.unwrap_or(0)) + Duration::from_micros(micros.unwrap_or(0))
+    };
+    (time(usage.ru_utime), time(usage.ru_stime))
+}
+
 /// Counters of one load.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct LoadMetrics {
     /// Files opened
     pub files: Counter,
@@ -55,7 +107,45 @@ pub struct LoadMetrics {
     pub row_groups_pruned: Counter,
     /// Decoding, summed over threads
     pub decode: Busy,
+    /// Bytes of column chunks that were decoded, as they are in the files
+    pub encoded: Counter,
+    /// Column chunks decoded straight into column memory
+    pub direct: Counter,
+    /// Column chunks decoded by the general reader
+    pub general: Counter,
+    started: Instant,
+    cpu_before: (Duration, Duration),
     stages: Mutex<Vec<(&'static str, Duration)>>,
+}
+
+/// What a load's fetcher counted.
+#[derive(Clone, Copy, Debug)]
+pub struct Fetched {
+    /// Requests, retries among them
+    pub requests: u64,
+    /// Requests that repeat or continue a failed one
+    pub retries: u64,
+    /// Body bytes
+    pub bytes: u64,
+    /// Time during which any was under way
+    pub busy: Duration,
+}
+
+impl Default for LoadMetrics {
+    fn default() -> LoadMetrics {
+        LoadMetrics {
+            files: Counter::default(),
+            row_groups: Counter::default(),
+            row_groups_pruned: Counter::default(),
+            decode: Busy::default(),
+            encoded: Counter::default(),
+            direct: Counter::default(),
+            general: Counter::default(),
+            started: Instant::now(),
+            cpu_before: process_cpu(),
+            stages: Mutex::default(),
+        }
+    }
 }
 
 impl LoadMetrics {
@@ -63,25 +153,72 @@ impl LoadMetrics {
     pub fn stage(&self, name: &'static str, took: Duration) {
         self.stages.lock().unwrap_or_else(PoisonError::into_inner).push((name, took));
     }
-}
 
-impl LoadMetrics {
-    /// The whole as JSON; `fetch` is the fetcher's own account.
-    pub fn to_json(&self, wall: Duration, frame: &Frame, fetch: serde_json::Value) -> String {
+    /// Counts a decoded column chunk of `bytes` bytes in its file.
+    pub fn decoded(&self, direct: bool, bytes: u64) {
+        if direct { self.direct.add(1) } else { self.general.add(1) }
+        self.encoded.add(bytes);
+    }
+
+    /// The whole as JSON; `threads` decoders were allowed.
+    pub fn to_json(&self, frame: &Frame, fetched: Fetched, threads: usize) -> String {
+        let wall = self.started.elapsed().as_secs_f64();
+        let (user, system) = process_cpu();
+        let cpu = |now: Duration, before: Duration| now.saturating_sub(before).as_secs_f64();
+        let (user, system) = (cpu(user, self.cpu_before.0), cpu(system, self.cpu_before.1));
         let stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
         let stages: serde_json::Map<_, _> =
             stages.iter().map(|(name, took)| (format!("{name}_s"), json!(took.as_secs_f64()))).collect();
         json!({
-            "wall_s": wall.as_secs_f64(),
+            "wall_s": wall,
+            "cpu_user_s": user,
+            "cpu_system_s": system,
             "rows": frame.num_rows(),
             "result_bytes": frame.nbytes(),
             "files": self.files.get(),
             "row_groups": self.row_groups.get(),
             "row_groups_pruned": self.row_groups_pruned.get(),
-            "decode_thread_s": self.decode.seconds(),
             "stages": stages,
-            "fetch": fetch,
+            "fetch": {
+                "requests": fetched.requests,
+                "retries": fetched.retries,
+                "bytes": fetched.bytes,
+                "busy_s": fetched.busy.as_secs_f64(),
+                "mb_per_s": rate(fetched.bytes, fetched.busy.as_secs_f64()),
+            },
+            "decode": {
+                "bytes": self.encoded.get(),
+                "thread_s": self.decode.seconds(),
+                "cpu_user_s": seconds(&self.decode.user),
+                "cpu_system_s": seconds(&self.decode.system),
+                "mb_per_s": rate(self.encoded.get(), self.decode.seconds()),
+                "direct_chunks": self.direct.get(),
+                "general_chunks": self.general.get(),
+            },
+            "bound": self.bound(wall, fetched, threads),
         })
         .to_string()
     }
+
+    /// What the load waited for, as a word and in words.
+    fn bound(&self, wall: f64, fetched: Fetched, threads: usize) -> Value {
+        let (user, system) = (seconds(&self.decode.user), seconds(&self.decode.system));
+        let share = if wall > 0.0 { self.decode.seconds() / (wall * threads.max(1) as f64) } else { 0.0 };
+        let busy = format!("{threads} decoders worked {:.0} % of {wall:.2} s", 100.0 * share.min(1.0));
+        let megabytes = rate(fetched.bytes, fetched.busy.as_secs_f64());
+        let (by, why) = if share < IDLE_BELOW {
+            let advice = "a closer region, a larger instance or fewer columns would help, more cores would not";
+            ("network", format!("{busy} and waited for bytes, which came at {megabytes:.0} MB/s: {advice}"))
+        } else if system > user {
+            let advice = "memory that a load used before is faster: load again in this process, or in smaller shards";
+            ("memory", format!("{busy}, {system:.2} s of it in the kernel handing out memory, {user:.2} s decoding: {advice}"))
+        } else {
+            ("decode", format!("{busy}: more cores or fewer columns would help, a faster network would not"))
+        };
+        json!({"by": by, "why": why})
+    }
+}
+
+fn rate(bytes: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 { bytes as f64 / 1e6 / seconds } else { 0.0 }
 }

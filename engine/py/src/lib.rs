@@ -28,5 +28,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(load::load, module)?)?;
     module.add_function(wrap_pyfunction!(load::read_parquet, module)?)?;
     module.add_function(wrap_pyfunction!(load::parquet_schema, module)?)?;
+    module.add_function(wrap_pyfunction!(load::release_memory, module)?)?;
+    module.add_function(wrap_pyfunction!(load::kept_memory, module)?)?;
     Ok(())
 }

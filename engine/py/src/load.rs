@@ -70,3 +70,15 @@ pub fn parquet_schema(py: Python<'_>, store: &Store, location: String) -> PyResu
     let store = store.inner.clone();
     wait(py, |_| async move { Ok(core::schema_of(&store, &location).await?.to_iceberg_json()) })
 }
+
+/// Gives memory of freed frames back to the system; bytes.
+#[pyfunction]
+pub fn release_memory(py: Python<'_>) -> usize {
+    py.detach(headrace_core::arena::release)
+}
+
+/// (bytes of freed frames that wait for the next load, the most that may)
+#[pyfunction]
+pub fn kept_memory() -> (usize, usize) {
+    headrace_core::arena::state()
+}

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use arrow_array::{Array, ArrayRef, new_null_array};
+use arrow_schema::DataType;
 use futures::{StreamExt, TryStreamExt};
 
 use crate::error::{Error, Kind, Result};
 use crate::load::Context;
-use crate::load::open::{Group, Kept, OpenFile};
-use crate::parquet::columns::{ColumnPart, fixed_width, repeat};
+use crate::load::open::{Group, OpenFile};
+use crate::metrics::Fetched;
+use crate::parquet::columns::{ColumnPart, PartShape, fixed_width, repeat};
+use crate::parquet::fill;
 use crate::parquet::mapping::ColumnSource;
-use crate::parquet::reader::{Chunks, ColumnTask, chunk_range, decode_column};
+use crate::parquet::reader::{Chunks, ColumnTask, chunk_range};
 
 /// Columns of a row group are fetched together up to this size: large enough that a request's latency is nothing beside
 /// its bytes.
@@ -61,8 +64,7 @@ fn plan_units(group: &Arc<Group>, row: Vec<ColumnPart>, units: &mut Vec<Unit>) -
     for (index, part) in row.into_iter().enumerate() {
         let bytes = match mapping.columns.get(index) {
             Some(ColumnSource::Leaves { leaves, .. }) => {
-                let row_group = mapping.reader.metadata().row_group(group.index);
-                leaves.iter().map(|leaf| row_group.column(*leaf).byte_range().1).sum()
+                leaves.iter().map(|leaf| chunk_bytes(group, *leaf)).sum()
             }
             _ => 0,
         };
@@ -102,6 +104,10 @@ async fn run_unit(context: Arc<Context>, unit: Unit) -> Result<()> {
     Ok(())
 }
 
+fn chunk_bytes(group: &Group, leaf: usize) -> u64 {
+    group.file.mapping.reader.metadata().row_group(group.index).column(leaf).byte_range().1
+}
+
 fn leaves_of(group: &Group, column: usize) -> &[usize] {
     match group.file.mapping.columns.get(column) {
         Some(ColumnSource::Leaves { leaves, .. }) => leaves,
@@ -128,11 +134,13 @@ fn fill_column(
                 reader: &group.file.mapping.reader,
                 row_group: group.index,
                 leaves,
+                node: leaves.first().and_then(|leaf| group.file.mapping.root.top(*leaf)),
                 adapt,
                 target: field.data_type(),
-                selection: group.kept.as_ref().map(Kept::selection),
+                wanted: group.kept.as_ref().map(|kept| &kept.mask),
             };
-            decode_column(task, chunks, cancel, |batch| part.append(batch)).map_err(named)?;
+            let direct = fill::fill(&task, &chunks, &mut part, context.limits(), cancel).map_err(named)?;
+            context.metrics.decoded(direct, leaves.iter().map(|leaf| chunk_bytes(group, *leaf)).sum());
         }
         Some(ColumnSource::Constant(value)) => part.append(&constant(value, part.missing(), field.data_type())?)?,
         None => return Err(Error::new(Kind::Internal, "a column without a source")),
@@ -140,8 +148,25 @@ fn fill_column(
     part.finish().map_err(named)
 }
 
+/// What is known of the parts of a column whose type in the result is `target`.
+pub(crate) fn shapes(context: &Context, groups: &[Group], column: usize, target: &DataType) -> Vec<PartShape> {
+    let shape = |group: &Group| {
+        let mapping = &group.file.mapping;
+        let elements = match mapping.columns.get(column) {
+            _ if context.request.reference || group.kept.is_some() => None,
+            Some(ColumnSource::Leaves { leaves, .. }) => match leaves.as_slice() {
+                [leaf] => fill::elements(mapping, group.index, *leaf, target),
+                _ => None,
+            },
+            _ => None,
+        };
+        PartShape { rows: group.rows(), elements }
+    };
+    groups.iter().map(shape).collect()
+}
+
 /// `value` (one row) in every row.
-pub(crate) fn constant(value: &ArrayRef, rows: usize, data_type: &arrow_schema::DataType) -> Result<ArrayRef> {
+pub(crate) fn constant(value: &ArrayRef, rows: usize, data_type: &DataType) -> Result<ArrayRef> {
     if value.is_null(0) { Ok(new_null_array(data_type, rows)) } else { repeat(value, rows) }
 }
 
@@ -189,16 +214,13 @@ pub(crate) fn check_memory(context: &Context, groups: &[Group]) -> Result<()> {
         .hint("name fewer columns, filter, load in shards, or raise memory_limit"))
 }
 
-/// What a load's fetcher counted, as JSON.
-pub(crate) fn fetch_metrics(fetcher: &crate::fetch::Fetcher) -> serde_json::Value {
+/// What a load's fetcher counted.
+pub(crate) fn fetched(fetcher: &crate::fetch::Fetcher) -> Fetched {
     let counters = &fetcher.counters;
-    let seconds = counters.wall().as_secs_f64();
-    let rate = if seconds > 0.0 { counters.bytes() as f64 / 1e6 / seconds } else { 0.0 };
-    serde_json::json!({
-        "requests": counters.requests(),
-        "retries": counters.retries(),
-        "bytes": counters.bytes(),
-        "busy_s": seconds,
-        "mb_per_s": rate,
-    })
+    Fetched {
+        requests: counters.requests(),
+        retries: counters.retries(),
+        bytes: counters.bytes(),
+        busy: counters.wall(),
+    }
 }

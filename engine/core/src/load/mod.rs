@@ -21,14 +21,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use arrow_array::ArrayRef;
+use arrow_schema::{DataType, FieldRef, Schema};
 use tokio::sync::Semaphore;
 
+use crate::arena::Account;
 use crate::error::{Error, Kind, Result};
 use crate::fetch::{Budget, Fetcher};
-use crate::frame::{Frame, StringLayout};
+use crate::frame::{Frame, StringLayout, strings as layout};
 use crate::iceberg::predicate::Predicate;
 use crate::metrics::LoadMetrics;
 use crate::parquet::columns::ColumnTarget;
+use crate::parquet::fill::Limits;
 use crate::runtime::Cancel;
 use crate::store::Store;
 
@@ -70,9 +73,14 @@ pub(crate) struct Context {
     cancel: Cancel,
     progress: Arc<Progress>,
     metrics: LoadMetrics,
+    account: Account,
 }
 
 impl Context {
+    fn limits(&self) -> Limits {
+        Limits { reference: self.request.reference, memory: self.request.memory_limit }
+    }
+
     /// Runs CPU work on a thread of its own, at most `threads` at once.
     async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
         self.run(work, Error::new(Kind::Internal, "a computation gave up: please report it")).await
@@ -146,6 +154,7 @@ pub async fn load(
     let started = Instant::now();
     let context = Arc::new(Context {
         store: store.clone(),
+        account: Account::new(request.memory_limit),
         fetcher: Fetcher::new(Budget::new(request.in_flight), CONCURRENT_REQUESTS),
         decoders: Arc::new(Semaphore::new(request.threads.max(1))),
         request,
@@ -165,25 +174,40 @@ pub async fn load(
         open::cut(&mut groups, limit);
     }
     let decoding = Instant::now();
-    let rows: Vec<usize> = groups.iter().map(open::Group::rows).collect();
+    let total = groups.iter().map(open::Group::rows).sum();
     columns::check_memory(&context, &groups)?;
     let mut targets = Vec::new();
     let mut parts = Vec::new();
-    for field in context.request.wanted.schema.fields() {
-        let (target, column_parts) = ColumnTarget::new(Arc::clone(field), &rows)?;
+    for (index, field) in laid_out(&context.request.wanted.schema, context.request.strings).fields().iter().enumerate() {
+        let shapes = columns::shapes(&context, &groups, index, field.data_type());
+        let (target, column_parts) = ColumnTarget::new(Arc::clone(field), &shapes, &context.account)?;
         targets.push(target);
         parts.push(column_parts);
     }
     columns::fill(&context, groups, parts).await?;
-    let finish = move || targets.into_iter().map(ColumnTarget::finish).collect::<Result<Vec<ArrayRef>>>();
+    let threads = context.request.threads;
+    let finish =
+        move || targets.into_iter().map(|target| target.finish(threads)).collect::<Result<Vec<ArrayRef>>>();
     let arrays = context.compute(finish).await?;
     context.metrics.stage("decode", decoding.elapsed());
-    let total = rows.iter().sum();
-    let frame = Frame::new(Arc::clone(&context.request.output), arrays, total)?;
+    let output = laid_out(&context.request.output, context.request.strings);
+    let frame = Frame::new(Arc::new(output), arrays, total)?;
     let frame = match context.request.strings {
         StringLayout::View => frame,
+        // Only strings inside of lists, structs and maps are left.
         StringLayout::LargeString => frame.cast_strings(StringLayout::LargeString, context.request.threads)?,
     };
-    let metrics = context.metrics.to_json(started.elapsed(), &frame, columns::fetch_metrics(&context.fetcher));
+    let metrics = context.metrics.to_json(&frame, columns::fetched(&context.fetcher), context.request.threads);
     Ok(frame.with_metrics(metrics))
+}
+
+/// The schema that columns are decoded to: flat strings in the layout that is wished.
+fn laid_out(schema: &Schema, strings: StringLayout) -> Schema {
+    let field = |field: &FieldRef| match (field.data_type(), strings) {
+        (DataType::Utf8View | DataType::BinaryView, StringLayout::LargeString) => {
+            Arc::new(field.as_ref().clone().with_data_type(layout::target(field.data_type(), strings)))
+        }
+        _ => Arc::clone(field),
+    };
+    Schema::new_with_metadata(schema.fields().iter().map(field).collect::<Vec<_>>(), schema.metadata().clone())
 }

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BooleanArray};
+use arrow_array::ArrayRef;
 use arrow_buffer::BooleanBuffer;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
-use parquet::arrow::arrow_reader::RowSelection;
 
 use crate::error::{Error, Kind, Result};
 use crate::fetch::PinnedObject;
@@ -146,13 +145,6 @@ fn keep_first(mask: &BooleanBuffer, keep: usize) -> BooleanBuffer {
         left -= usize::from(kept);
         kept
     })
-}
-
-impl Kept {
-    /// The rows as the crate's reader wants them.
-    pub fn selection(&self) -> RowSelection {
-        RowSelection::from_filters(&[BooleanArray::new(self.mask.clone(), None)])
-    }
 }
 
 impl OpenFile {

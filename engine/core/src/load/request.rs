@@ -88,7 +88,7 @@ impl LoadRequest {
             limit: number("limit").map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
             strings,
             threads: number("threads").map_or_else(available_cores, |threads| threads.clamp(1, 1024) as usize),
-            memory_limit: number("memory_limit").unwrap_or_else(crate::load::source::available_memory),
+            memory_limit: number("memory_limit").unwrap_or_else(crate::arena::available_memory),
             in_flight: number("in_flight").unwrap_or(DEFAULT_IN_FLIGHT_BYTES),
             embedded_schema: false,
         })

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray, new_null_array};
 use arrow_buffer::NullBuffer;
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Field};
 use futures::{StreamExt, TryStreamExt};
 
 use crate::error::{Error, Kind, Result};
@@ -18,8 +18,10 @@ use crate::load::Context;
 use crate::load::columns::constant;
 use crate::load::open::{Group, Kept, OpenFile};
 use crate::parquet::adapt::Adapt;
-use crate::parquet::mapping::promote;
-use crate::parquet::reader::{Chunks, ColumnTask, decode_column};
+use crate::parquet::columns::{ColumnTarget, PartShape};
+use crate::parquet::fill::fill;
+use crate::parquet::mapping::{promote, promotes};
+use crate::parquet::reader::{Chunks, ColumnTask};
 
 /// Row groups under way at once.
 const CONCURRENT_GROUPS: usize = 12;
@@ -105,21 +107,37 @@ fn decode_leaf(context: &Context, group: &Group, column: &Wanted, leaf: usize, c
         return Err(Error::new(Kind::TypeMismatch, message));
     }
     let decoded = narrowed(top, &path[1..]);
+    let flat = path.len() == 1;
+    let target = if flat { &column.data_type } else { &decoded };
+    let adapt = if flat && node.data_type != column.data_type {
+        Adapt::Cast(column.data_type.clone())
+    } else {
+        Adapt::Same
+    };
+    if flat && !promotes(&node.data_type, &column.data_type) && node.data_type != column.data_type {
+        let message = format!("a column of {} where {} is expected", node.data_type, column.data_type);
+        return Err(Error::new(Kind::TypeMismatch, message));
+    }
     let task = ColumnTask {
         reader: &mapping.reader,
         row_group: group.index,
         leaves: &[leaf],
-        adapt: &Adapt::Same,
-        target: &decoded,
-        selection: None,
+        node: Some(*top).filter(|_| flat),
+        adapt: &adapt,
+        target,
+        wanted: None,
     };
-    let mut batches = Vec::new();
-    decode_column(task, chunks.clone(), &context.cancel, |batch| {
-        batches.push(promote(&innermost(batch, path.len() - 1), &column.data_type)?);
-        Ok(())
-    })?;
-    let parts: Vec<&dyn Array> = batches.iter().map(AsRef::as_ref).collect();
-    arrow_select::concat::concat(&parts).map_err(|e| Error::new(Kind::Internal, e.to_string()))
+    let field = Arc::new(Field::new("", target.clone(), true));
+    let shape = PartShape { rows: group.total_rows(), elements: None };
+    let (whole, parts) = ColumnTarget::new(field, &[shape], &context.account)?;
+    for mut part in parts {
+        let direct = fill(&task, chunks, &mut part, context.limits(), &context.cancel)?;
+        let chunk = mapping.reader.metadata().row_group(group.index).column(leaf);
+        context.metrics.decoded(direct, chunk.byte_range().1);
+        part.finish()?;
+    }
+    let array = whole.finish(1)?;
+    if flat { Ok(array) } else { promote(&innermost(&array, path.len() - 1), &column.data_type) }
 }
 
 /// The type that a top-level column decodes to when only one leaf below it is selected.

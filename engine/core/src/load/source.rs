@@ -236,15 +236,3 @@ pub fn literal_array(literal: &Literal, data_type: &DataType) -> Result<ArrayRef
         _ => cast(&array, data_type).map_err(wrong),
     }
 }
-
-/// Memory that this process may hope for: physical memory, or its control group's limit.
-pub fn available_memory() -> u64 {
-    let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-    let group = number("/sys/fs/cgroup/memory.max").or_else(|| number("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
-    let physical = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-        let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
-        line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib << 10)
-    });
-    let unknown = 1 << 40;
-    group.unwrap_or(unknown).min(physical.unwrap_or(unknown))
-}

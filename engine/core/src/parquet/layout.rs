@@ -98,6 +98,11 @@ impl FileNode {
         self.first_leaf..self.first_leaf + self.leaf_count
     }
 
+    /// The top-level column that is this leaf, or a list of it.
+    pub fn top(&self, leaf: usize) -> Option<&FileNode> {
+        self.children.iter().find(|child| child.first_leaf == leaf && child.leaf_count == 1)
+    }
+
     /// Whether any column has a field id.
     pub fn any_id(&self) -> bool {
         self.id.is_some() || self.children.iter().any(FileNode::any_id)

@@ -276,7 +276,7 @@ pub fn promote(array: &ArrayRef, to: &DataType) -> Result<ArrayRef> {
 
 /// Whether every value of `from` has an exact counterpart in `to` (spec: "Schema Evolution", and what other writers
 /// put in files that tables later took over: small and unsigned integers, milliseconds, unannotated bytes).
-fn promotes(from: &DataType, to: &DataType) -> bool {
+pub fn promotes(from: &DataType, to: &DataType) -> bool {
     use DataType::{
         BinaryView, Date32, Decimal128, FixedSizeBinary, Float16, Float32, Float64, Int8, Int16, Int32, Int64, Null,
         Time32, Time64, Timestamp, UInt8, UInt16, UInt32, Utf8View,

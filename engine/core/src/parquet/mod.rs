@@ -5,6 +5,8 @@
 
 pub mod adapt;
 pub mod columns;
+pub mod decode;
+pub mod fill;
 pub mod footer;
 pub mod layout;
 pub mod mapping;

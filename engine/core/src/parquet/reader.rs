@@ -4,7 +4,8 @@
 
 use std::ops::Range;
 
-use arrow_array::ArrayRef;
+use arrow_array::{ArrayRef, BooleanArray};
+use arrow_buffer::BooleanBuffer;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder, RowSelection};
@@ -14,6 +15,7 @@ use parquet::file::reader::{ChunkReader, Length};
 use crate::error::{Error, Kind, Result};
 use crate::parquet::adapt::Adapt;
 use crate::parquet::decoding;
+use crate::parquet::layout::FileNode;
 use crate::runtime::Cancel;
 
 /// Rows a batch: 8,192 views are 128 KiB, so a batch is still in the core's cache when it is copied to its place.
@@ -31,6 +33,17 @@ impl Chunks {
     pub fn new(mut parts: Vec<(u64, Bytes)>, file_size: u64) -> Chunks {
         parts.sort_by_key(|(offset, _)| *offset);
         Chunks { parts, file_size }
+    }
+
+    /// The bytes of a range that is a chunk of these, or inside one.
+    pub fn bytes(&self, range: &Range<u64>) -> Result<Bytes> {
+        let length = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
+        self.get_bytes(range.start, length).map_err(decoding)
+    }
+
+    /// Bytes of the file that the chunks are of.
+    pub fn file_size(&self) -> u64 {
+        self.file_size
     }
 
     fn slice(&self, start: u64) -> parquet::errors::Result<Bytes> {
@@ -85,28 +98,31 @@ pub struct ColumnTask<'a> {
     pub row_group: usize,
     /// Leaves of one top-level column
     pub leaves: &'a [usize],
+    /// That column, if it is a leaf or a list of one
+    pub node: Option<&'a FileNode>,
     /// What makes the table's column of it
     pub adapt: &'a Adapt,
     /// The table's column
     pub target: &'a arrow_schema::DataType,
     /// Rows to keep, None for all
-    pub selection: Option<RowSelection>,
+    pub wanted: Option<&'a BooleanBuffer>,
 }
 
 /// Decodes one column of one row group; `sink` takes the batches in order.
 pub fn decode_column(
-    task: ColumnTask<'_>,
-    chunks: Chunks,
+    task: &ColumnTask<'_>,
+    chunks: &Chunks,
     cancel: &Cancel,
     mut sink: impl FnMut(&ArrayRef) -> Result<()>,
 ) -> Result<()> {
     let mask = ProjectionMask::leaves(task.reader.parquet_schema(), task.leaves.iter().copied());
-    let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks, task.reader.clone())
+    let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(chunks.clone(), task.reader.clone())
         .with_row_groups(vec![task.row_group])
         .with_projection(mask)
         .with_batch_size(BATCH_ROWS);
-    if let Some(selection) = task.selection {
-        builder = builder.with_row_selection(selection);
+    if let Some(wanted) = task.wanted {
+        let filter = BooleanArray::new(wanted.clone(), None);
+        builder = builder.with_row_selection(RowSelection::from_filters(&[filter]));
     }
     for batch in builder.build().map_err(decoding)? {
         cancel.check()?;

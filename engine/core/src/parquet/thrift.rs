@@ -13,7 +13,7 @@ use crate::error::{Error, Kind, Result};
 const MAX_DEPTH: usize = 64;
 
 /// Wire types of the compact protocol.
-mod wire {
+pub(super) mod wire {
     pub const STOP: u8 = 0;
     pub const TRUE: u8 = 1;
     pub const FALSE: u8 = 2;
@@ -60,20 +60,20 @@ const COLUMN_METADATA: [u8; 17] = [
     wire::STRUCT,
 ];
 
-struct Cursor<'a> {
+pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 /// A field's header.
-struct Header {
-    id: i16,
-    wire: u8,
+pub(super) struct Header {
+    pub id: i16,
+    pub wire: u8,
 }
 
 /// Levels of groups in the schema, the root included.
 pub fn schema_depth(footer: &[u8]) -> Result<usize> {
-    let mut cursor = Cursor { bytes: footer, at: 0 };
+    let mut cursor = Cursor::new(footer);
     let mut last = 0;
     while let Some(header) = cursor.header(&mut last)? {
         if header.id == field::FILE_SCHEMA && header.wire == wire::LIST {
@@ -86,7 +86,7 @@ pub fn schema_depth(footer: &[u8]) -> Result<usize> {
 
 /// Whether the file's footer is plain and columns of it are encrypted.
 pub fn holds_encrypted_columns(footer: &[u8]) -> bool {
-    let mut cursor = Cursor { bytes: footer, at: 0 };
+    let mut cursor = Cursor::new(footer);
     let mut last = 0;
     while let Ok(Some(header)) = cursor.header(&mut last) {
         if header.id == field::FILE_ENCRYPTION_ALGORITHM && header.wire == wire::STRUCT {
@@ -101,7 +101,7 @@ pub fn holds_encrypted_columns(footer: &[u8]) -> bool {
 
 /// The footer without those fields of its column chunks that are of another type than the format's.
 pub fn without_foreign_fields(footer: &[u8]) -> Result<Vec<u8>> {
-    let mut cursor = Cursor { bytes: footer, at: 0 };
+    let mut cursor = Cursor::new(footer);
     let mut out = Vec::with_capacity(footer.len());
     cursor.copy_struct(&mut out, &|_| true, &mut |cursor, out, header| {
         let groups = header.id == field::FILE_ROW_GROUPS;
@@ -119,6 +119,15 @@ type CopyField<'c, 'a> = dyn FnMut(&mut Cursor<'a>, &mut Vec<u8>, &Header) -> Re
 type CopyElement<'c, 'a> = dyn FnMut(&mut Cursor<'a>, &mut Vec<u8>) -> Result<()> + 'c;
 
 impl<'a> Cursor<'a> {
+    pub fn new(bytes: &'a [u8]) -> Cursor<'a> {
+        Cursor { bytes, at: 0 }
+    }
+
+    /// Bytes read so far.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
     fn byte(&mut self) -> Result<u8> {
         let byte = self.bytes.get(self.at).copied().ok_or_else(ended)?;
         self.at += 1;
@@ -143,13 +152,13 @@ impl<'a> Cursor<'a> {
         Err(damaged("a number of more than 64 bits"))
     }
 
-    fn signed(&mut self) -> Result<i64> {
+    pub fn signed(&mut self) -> Result<i64> {
         let value = self.varint()?;
         Ok((value >> 1) as i64 ^ -((value & 1) as i64))
     }
 
     /// The next field's header; None at the end of the struct. `last` is the number of the field before it.
-    fn header(&mut self, last: &mut i16) -> Result<Option<Header>> {
+    pub fn header(&mut self, last: &mut i16) -> Result<Option<Header>> {
         let byte = self.byte()?;
         if byte & 0x0f == wire::STOP {
             return Ok(None);
@@ -176,7 +185,7 @@ impl<'a> Cursor<'a> {
         Ok((byte & 0x0f, size))
     }
 
-    fn skip(&mut self, wire: u8, depth: usize) -> Result<()> {
+    pub fn skip(&mut self, wire: u8, depth: usize) -> Result<()> {
         if depth > MAX_DEPTH {
             return Err(damaged("structs nested without end"));
         }

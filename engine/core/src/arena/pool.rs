@@ -1,0 +1,130 @@
+//! Mappings that were given up and wait for the next load: touching fresh memory costs more than decoding into it.
+//!
+//! Bounded: by default a quarter of the machine's memory (or of its control group), `HEADRACE_POOL_BYTES` says
+//! otherwise. What waits is lent to the kernel (`MADV_FREE`), which takes it first when memory runs short. Must not
+//! know: columns.
+
+use std::sync::{Mutex, MutexGuard, OnceLock};
+
+use super::memory::{Mapping, Memory, rounded};
+
+/// The bound's share of the machine's memory.
+const SHARE: u64 = 4;
+/// A waiting mapping is taken if it is no more than this fraction larger than what is asked for.
+const LARGEST_WASTE: usize = 8;
+/// More mappings than this are not kept: a search walks over all of them.
+const LONGEST: usize = 4096;
+
+#[derive(Default)]
+struct Pool {
+    /// Oldest first.
+    waiting: Vec<Mapping>,
+    bytes: usize,
+}
+
+static POOL: Mutex<Pool> = Mutex::new(Pool { waiting: Vec::new(), bytes: 0 });
+
+/// Memory of at least `length` bytes, used before if some is waiting.
+pub(super) fn take(length: usize) -> Option<Memory> {
+    if length >= super::memory::MAPPED_FROM_BYTES
+        && let Some(found) = rounded(length).and_then(|length| lock()?.take(length))
+    {
+        return Some(Memory::Mapped(found));
+    }
+    Memory::new(length).or_else(|| {
+        release(); // what waits may be what is missing
+        Memory::new(length)
+    })
+}
+
+/// Takes memory back; small memory goes to the heap.
+pub(super) fn give(memory: &mut Memory) {
+    if let Memory::Mapped(mapping) = std::mem::replace(memory, Memory::Empty) {
+        let Some(mut pool) = lock() else { return };
+        mapping.lend_to_kernel();
+        let surplus = pool.put(mapping, bound());
+        drop(pool); // unmapping takes time: not under the lock
+        drop(surplus);
+    }
+}
+
+/// Gives everything that waits back to the system. Returns bytes.
+pub fn release() -> usize {
+    let Some(mut pool) = lock() else { return 0 };
+    let waiting = std::mem::take(&mut *pool);
+    drop(pool);
+    waiting.bytes
+}
+
+/// Bytes that wait, and the most that may.
+pub fn state() -> (usize, usize) {
+    (lock().map_or(0, |pool| pool.bytes), bound())
+}
+
+/// None where a thread of a parent process held the lock when it forked: then there is no pool here.
+fn lock() -> Option<MutexGuard<'static, Pool>> {
+    for _ in 0..1000 {
+        if let Ok(pool) = POOL.try_lock() {
+            return Some(pool);
+        }
+        std::thread::yield_now();
+    }
+    None
+}
+
+fn bound() -> usize {
+    static BOUND: OnceLock<usize> = OnceLock::new();
+    *BOUND.get_or_init(|| {
+        let asked = std::env::var("HEADRACE_POOL_BYTES").ok().and_then(|text| text.trim().parse().ok());
+        asked.unwrap_or_else(|| usize::try_from(super::account::machine_memory() / SHARE).unwrap_or(usize::MAX))
+    })
+}
+
+impl Pool {
+    fn take(&mut self, length: usize) -> Option<Mapping> {
+        let most = length + length / LARGEST_WASTE;
+        let fits = |mapping: &Mapping| (length..=most).contains(&mapping.length());
+        let candidates = self.waiting.iter().enumerate().filter(|(_, mapping)| fits(mapping));
+        let (at, _) = candidates.min_by_key(|(_, mapping)| mapping.length())?;
+        let found = self.waiting.remove(at);
+        self.bytes -= found.length();
+        Some(found)
+    }
+
+    /// Returns what the bound leaves no place for: the oldest.
+    fn put(&mut self, mapping: Mapping, bound: usize) -> Vec<Mapping> {
+        self.bytes += mapping.length();
+        self.waiting.push(mapping);
+        let mut surplus = 0;
+        while self.bytes > bound || self.waiting.len() - surplus > LONGEST {
+            self.bytes -= self.waiting.get(surplus).map_or(0, Mapping::length);
+            surplus += 1;
+        }
+        self.waiting.drain(..surplus).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mapping(length: usize) -> Mapping {
+        match Memory::new(length).unwrap() {
+            Memory::Mapped(mapping) => mapping,
+            _ => panic!("not mapped"),
+        }
+    }
+
+    #[test]
+    fn memory_waits_within_the_bound_and_is_taken_where_it_fits() {
+        let mut pool = Pool::default();
+        assert!(pool.put(mapping(8 << 20), 32 << 20).is_empty());
+        assert!(pool.put(mapping(16 << 20), 32 << 20).is_empty());
+        assert!(pool.take(4 << 20).is_none(), "twice as large as what is asked for");
+        assert_eq!(pool.take(16 << 20).unwrap().length(), 16 << 20);
+        assert_eq!(pool.bytes, 8 << 20);
+        let surplus = pool.put(mapping(28 << 20), 32 << 20);
+        assert_eq!(surplus.iter().map(Mapping::length).collect::<Vec<_>>(), [8 << 20], "the oldest goes first");
+        assert!(pool.put(mapping(64 << 20), 32 << 20).len() == 2 && pool.bytes == 0);
+    }
+}

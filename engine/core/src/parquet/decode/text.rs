@@ -1,0 +1,232 @@
+//! Pages of strings into a part: views of bytes that stay where they were decompressed, or contiguous bytes.
+//!
+//! A page's strings are first found ([`Text`]), dense, in memory that views may point into or in memory of the thread's.
+//! Must not know: how columns are joined.
+
+use super::delta::Prefixed;
+use super::fixed::look_up_values;
+use super::page::{Encoding, Page};
+use super::scratch::sized;
+use super::strings::{self, PADDING, Span};
+use super::walk::{Decoder, PageRows, body_length};
+use super::{Refusal, codec, no_dictionary, spread, too_many};
+use crate::parquet::columns::PartStore;
+use crate::parquet::columns::views::{Space, VIEW_BYTES};
+
+/// The strings of a page: their dense spans are in the scratch, but for positions in a dictionary.
+struct Text {
+    /// Memory that views point into
+    space: Option<Space>,
+    /// Or the thread's
+    memory: Vec<u8>,
+    /// The values, within either
+    start: usize,
+    end: usize,
+    /// Rows that hold a string
+    present: usize,
+}
+
+impl Text {
+    /// The values and [`PADDING`] bytes more.
+    fn padded(&self) -> &[u8] {
+        let bytes = self.space.as_ref().map_or(self.memory.as_slice(), Space::page);
+        bytes.get(self.start..self.end + PADDING).unwrap_or_default()
+    }
+
+    fn values(&self) -> &[u8] {
+        let padded = self.padded();
+        padded.get(..padded.len().saturating_sub(PADDING)).unwrap_or_default()
+    }
+
+    /// The place of the buffer that views point into, and where the values begin in it.
+    fn place(&self) -> (u32, u32) {
+        self.space.as_ref().map_or((0, 0), |space| (space.place(), space.offset() + self.start as u32))
+    }
+}
+
+impl Decoder<'_> {
+    /// A dictionary of strings: as views where the column is views, else as places in the dictionary page.
+    pub fn words(&mut self, page: &Page<'_>, utf8: bool) -> Result<(), Refusal> {
+        let (length, count) = (page.uncompressed, page.values);
+        let mut memory = std::mem::take(&mut self.scratch.words);
+        let mut space = match &mut self.part.store {
+            PartStore::Views(part) if !part.copies() => Some(part.space(length + PADDING, self.rest + PADDING)?),
+            _ => None,
+        };
+        let bytes = match &mut space {
+            Some(space) => space.page_mut(length + PADDING),
+            None => sized(&mut memory, length + PADDING)?,
+        };
+        codec::decompress(self.chunk.codec, page.body, bytes.get_mut(..length).unwrap_or_default())?;
+        let values = bytes.get(..length).unwrap_or_default();
+        strings::find(Encoding::Plain, values, count, utf8, self.scratch)?;
+        match &mut self.part.store {
+            PartStore::Views(part) => {
+                let (place, base) = space.as_ref().map_or((0, 0), |space| (space.place(), space.offset()));
+                let bytes = space.as_ref().map_or(memory.as_slice(), Space::page);
+                self.scratch.views.resize(count, [0; VIEW_BYTES]);
+                let long = strings::views(&self.scratch.spans, bytes, place, base, &mut self.scratch.views)?;
+                if let Some(space) = space {
+                    part.put(space, if long { length } else { 0 });
+                }
+            }
+            _ => self.scratch.dictionary_spans.clone_from(&self.scratch.spans),
+        }
+        self.scratch.words = memory;
+        self.scratch.has_dictionary = true;
+        Ok(())
+    }
+
+    /// Decompresses a page, reads its levels and finds its strings; `shared`: in memory that views may point into.
+    fn text(&mut self, page: &Page<'_>, rows: usize, utf8: bool, shared: bool) -> Result<Text, Refusal> {
+        let length = body_length(page);
+        self.check_size(length)?;
+        let mut memory = std::mem::take(&mut self.scratch.page);
+        let mut space = match strings::is_in_page(page.encoding) && shared {
+            true => Some(self.space(length)?),
+            false => None,
+        };
+        let bytes = match &mut space {
+            Some(space) => space.page_mut(length + PADDING),
+            None => sized(&mut memory, length + PADDING)?,
+        };
+        self.decompress(page, bytes.get_mut(..length).unwrap_or_default())?;
+        let opened = self.split(page, false, bytes.get(..length).unwrap_or_default(), false)?;
+        let present = self.present(&opened, rows)?;
+        let (start, end) = (opened.start, length);
+        match page.encoding {
+            Encoding::Dictionary => {}
+            Encoding::DeltaByteArray => {
+                let found = self.prefixed(opened.values, present, utf8, shared)?;
+                self.scratch.values = memory;
+                return Ok(found);
+            }
+            encoding => strings::find(encoding, opened.values, present, utf8, self.scratch)?,
+        }
+        Ok(Text { space, memory, start, end, present })
+    }
+
+    fn prefixed(
+        &mut self,
+        values: &[u8],
+        present: usize,
+        utf8: bool,
+        shared: bool,
+    ) -> Result<Text, Refusal> {
+        let mut memory = std::mem::take(&mut self.scratch.values);
+        let strings = Prefixed::new(values, present)?;
+        let end = strings.total();
+        self.check_size(end)?;
+        let mut space = if shared { Some(self.space(end)?) } else { None };
+        let bytes = match &mut space {
+            Some(space) => space.page_mut(end + PADDING),
+            None => sized(&mut memory, end + PADDING)?,
+        };
+        strings.write(bytes.get_mut(..end).unwrap_or_default(), &mut self.scratch.spans)?;
+        if utf8 {
+            strings::check_joined(bytes, &self.scratch.spans)?;
+        }
+        Ok(Text { space, memory, start: 0, end, present })
+    }
+
+    fn space(&mut self, length: usize) -> Result<Space, Refusal> {
+        match &mut self.part.store {
+            PartStore::Views(part) => Ok(part.space(length + PADDING, self.rest + PADDING)?),
+            _ => Err(Refusal::Unsupported),
+        }
+    }
+
+    /// Views of a page's strings.
+    pub fn views(&mut self, page: &Page<'_>, rows: &PageRows, utf8: bool) -> Result<(), Refusal> {
+        let (row, kept) = (self.part.written(), rows.kept());
+        let copies = matches!(&self.part.store, PartStore::Views(part) if part.copies());
+        let text = self.text(page, rows.all, utf8, !copies)?;
+        let present = text.present;
+        let mut aside = std::mem::take(&mut self.scratch.rows);
+        let PartStore::Views(part) = &mut self.part.store else { return Err(Refusal::Unsupported) };
+        let target = part.slot.get_mut(row * VIEW_BYTES..(row + kept) * VIEW_BYTES).ok_or_else(too_many)?;
+        let all = match rows.wanted {
+            None => &mut *target,
+            Some(_) => sized(&mut aside, rows.all * VIEW_BYTES)?,
+        };
+        let front = all.get_mut(..present * VIEW_BYTES).unwrap_or_default().as_chunks_mut().0;
+        let mut long = false;
+        let is_dictionary = page.encoding == Encoding::Dictionary;
+        if is_dictionary {
+            if !self.scratch.has_dictionary {
+                return Err(no_dictionary());
+            }
+            look_up_values(text.values(), &self.scratch.views, front)?;
+        } else {
+            let (place, base) = text.place();
+            long = strings::views(&self.scratch.spans, text.padded(), place, base, front)?;
+        }
+        if present < rows.all {
+            spread::expand(VIEW_BYTES, all, self.scratch.valid.words(), present);
+        }
+        if let Some((wanted, _)) = &rows.wanted {
+            let all = aside.get(..rows.all * VIEW_BYTES).unwrap_or_default();
+            spread::compact(VIEW_BYTES, all, wanted, target);
+        }
+        if copies {
+            let source = if is_dictionary { self.scratch.words.as_slice() } else { text.padded() };
+            part.copy_long(row, kept, source)?;
+        }
+        self.scratch.rows = aside;
+        self.done(text, long);
+        self.append_validity(rows, present);
+        Ok(())
+    }
+
+    /// The bytes of a page's strings next to those before, and where each ends.
+    pub fn contiguous(&mut self, page: &Page<'_>, rows: &PageRows, utf8: bool) -> Result<(), Refusal> {
+        let row = self.part.written();
+        let text = self.text(page, rows.all, utf8, false)?;
+        let present = text.present;
+        let scratch = &mut *self.scratch;
+        let is_dictionary = page.encoding == Encoding::Dictionary;
+        if is_dictionary {
+            if !scratch.has_dictionary {
+                return Err(no_dictionary());
+            }
+            scratch.spans.resize(present, Span::default());
+            look_up_values(text.values(), &scratch.dictionary_spans, &mut scratch.spans)?;
+        }
+        if present < rows.all {
+            scratch.spans.resize(rows.all, Span::default());
+            spread::expand_values(&mut scratch.spans, scratch.valid.words(), present);
+        }
+        if let Some((wanted, count)) = &rows.wanted {
+            scratch.wanted_spans.resize(*count, Span::default());
+            spread::compact_values(&scratch.spans, wanted, &mut scratch.wanted_spans);
+            std::mem::swap(&mut scratch.spans, &mut scratch.wanted_spans);
+        }
+        let bytes = if is_dictionary { scratch.words.as_slice() } else { text.padded() };
+        let PartStore::Ends(part) = &mut self.part.store else { return Err(Refusal::Unsupported) };
+        let mut end = part.end();
+        let ends = part.ends(row, scratch.spans.len()).as_chunks_mut().0;
+        let start = end;
+        for (place, span) in ends.iter_mut().zip(&scratch.spans) {
+            end += span.length() as u64;
+            *place = end.to_ne_bytes();
+        }
+        let length = usize::try_from(end - start).map_err(|_| too_many())?;
+        self.chunk.check(length)?;
+        let room = part.room(length)?;
+        let given = room.len();
+        strings::copy(&scratch.spans, bytes, room)?;
+        part.commit(given, length);
+        self.done(text, false);
+        self.append_validity(rows, present);
+        Ok(())
+    }
+
+    /// Gives memory back; that of a page with long strings is kept for the views that point into it.
+    fn done(&mut self, text: Text, long: bool) {
+        let used = text.end;
+        if let (Some(space), PartStore::Views(part)) = (text.space, &mut self.part.store) {
+            part.put(space, if long { used } else { 0 });
+        }
+        self.scratch.page = text.memory;
+    }
+}
