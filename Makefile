@@ -2,6 +2,7 @@
 #
 #   HEADRACE_VENV      where the development environment is (default: .venv in this folder)
 #   CARGO_TARGET_DIR   where compiled Rust goes (default: a cache folder outside this folder)
+#   BENCH_CACHE        where the benchmarks' data and peers are kept (default: a cache folder outside this folder)
 #   PYTHON             which Python makes the environment (default: python3)
 #   PYTEST_ARGS        more arguments for pytest, CARGO_TEST_ARGS for cargo test, BENCH_ARGS for the benchmarks
 
@@ -18,6 +19,8 @@ BIN := $(HEADRACE_VENV)/bin
 # Stamped with the sum of what is to be installed: a change of the lock, and only that, installs again.
 REQUIREMENTS := requirements-dev.lock requirements-torch.txt
 STAMP := $(HEADRACE_VENV)/.headrace-$(shell cat $(REQUIREMENTS) | cksum | cut -d' ' -f1)
+BENCH_CACHE ?= $(CACHE)/bench
+BENCH_STAMP := $(BENCH_CACHE)/.headrace-$(shell cat requirements-bench.txt requirements-bench-daft.txt | cksum | cut -d' ' -f1)
 
 .PHONY: help venv lock build test test-rust test-python fuzz asan lint format wheel bench demo demo-stop clean
 
@@ -71,8 +74,19 @@ format: venv ## Format Python and Rust
 wheel: venv ## The wheel, in dist/
 	$(BIN)/maturin build --release --locked --out dist
 
-bench: build ## Every benchmark, us and the peers (BENCH_ARGS="s3_to_frame --scale 1 --rounds 3" for less)
-	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+bench: build $(BENCH_STAMP) ## Every benchmark, us and the peers (BENCH_ARGS="--quick", "--only wide --rounds 3", ...)
+	benchmarks/install_nginx
+	$(BIN)/python -m benchmarks --folder $(BENCH_CACHE)/data --peers $(BENCH_CACHE) $(BENCH_ARGS)
+
+# The peers, each with what it was released against, apart from headrace's own environment.
+$(BENCH_STAMP):
+	mkdir -p $(BENCH_CACHE)
+	for each in peers:requirements-bench.txt daft:requirements-bench-daft.txt; do \
+		test -x $(BENCH_CACHE)/$${each%%:*}/bin/python || $(PYTHON) -m venv $(BENCH_CACHE)/$${each%%:*}; \
+		$(BENCH_CACHE)/$${each%%:*}/bin/python -m pip install --quiet --disable-pip-version-check -r $${each#*:}; \
+	done
+	rm -f $(BENCH_CACHE)/.headrace-*
+	touch $@
 
 demo: build ## SeaweedFS with a real table, then examples/quickstart.py; run again, it reuses what stands
 	$(BIN)/python scripts/demo.py

@@ -1,69 +1,112 @@
-"""The benchmarks' data, made once and reused: a SeaweedFS with the tables, and the same rows on local disk.
+"""The benchmarks' servers and data: SeaweedFS with the tables, nginx with objects, the same rows on local disk.
 
-Knows nothing of headrace: PyIceberg writes everything.
+Data is made when a question asks for it, once, and kept. Neighbours: datasets.py makes it, setup.py tells jobs of it.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import dataclasses
+import fcntl
+import subprocess
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tests.servers import tpch
 from tests.servers.seaweed import SeaweedFS
 
-from . import many_files
+from . import datasets
+from .datasets import DATASETS, Places
+from .nginx import Nginx
+from .questions import Question
 from .setup import Setup
 
-PARTS = 8
-MANY = "bench.many_files"
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+
+Prepare = Callable[[Question, float], Setup]
+
+
+class NotHere(Exception):
+    """A question cannot be answered on this machine; says why."""
 
 
 @contextlib.contextmanager
-def serve(folder: Path, scales: set[float]) -> Iterator[dict[float, Setup]]:
-    """Serve the data from ``folder``, one Setup for each scale of lineitem, 0 for the table of many files.
+def serve(folder: Path) -> Iterator[Prepare]:
+    """Serve what is in ``folder``; yields what makes a question's data at a scale and tells where it is.
 
-    What is missing is made first.
-
-    The first time, lineitem takes about 25 s per unit of scale, and the table of many files half a minute.
+    Raises
+    ------
+    SystemExit
+        Another run serves from the same folder.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    server = SeaweedFS.start(folder / "seaweed")
-    try:
-        yield {scale: _prepare(folder, server, scale) for scale in sorted(scales)}
-    finally:
-        server.stop()
+    (folder / "objects").mkdir(parents=True, exist_ok=True)
+    with _alone(folder), contextlib.ExitStack() as servers:
+        server = SeaweedFS.start(folder / "seaweed")
+        servers.callback(server.stop)
+        nginx: Nginx | str
+        try:
+            nginx = Nginx.start(folder / "nginx", folder / "objects")
+            servers.callback(nginx.stop)
+        except (OSError, RuntimeError, subprocess.SubprocessError) as trouble:
+            nginx = str(trouble)
+        places, base = _places(folder, server)
+        yield lambda question, scale: _prepare(question, scale, places, base, nginx)
 
 
-def _prepare(folder: Path, server: SeaweedFS, scale: float) -> Setup:
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    with open(folder / "lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(f"another benchmark runs on {folder}: wait for it, or give another --folder") from None
+        yield
+
+
+def _places(folder: Path, server: SeaweedFS) -> tuple[Places, Setup]:
     from pyiceberg.catalog import load_catalog
 
     (folder / "local").mkdir(exist_ok=True)
     local = {"type": "sql", "uri": f"sqlite:///{folder}/local/catalog.db", "warehouse": f"file://{folder}/local"}
-    remote_catalog, local_catalog = server.pyiceberg("bench"), load_catalog("bench", **local)
-    table = f"bench.lineitem_{f'{scale:g}'.replace('.', '_')}"
-    files: dict[str, list[str]] = {"remote": [], "local": []}
-    if scale:
-        print(f"data: lineitem at scale {scale:g} in {PARTS} files", flush=True)
-        parts = tpch.generate(folder / f"tpch-{scale:g}", "lineitem", scale=scale, parts=PARTS)
-        for place, catalog in (("remote", remote_catalog), ("local", local_catalog)):
-            tpch.append(catalog, table, parts)
-            tasks = catalog.load_table(table).scan().plan_files()
-            files[place] = sorted(task.file.file_path.removeprefix("file://") for task in tasks)
-    else:
-        print(f"data: a table of {many_files.DAYS * many_files.FILES_PER_DAY} files", flush=True)
-        many_files.make(remote_catalog, MANY)
-    return Setup(
+    places = Places(folder, server.pyiceberg("bench"), load_catalog("bench", **local), server.s3)
+    base = Setup(
         catalog=server.catalog_properties,
         rest_uri=server.rest_uri,
         endpoint=server.endpoint,
         access_key=server.access_key,
         secret_key=server.secret_key,
         region=server.region,
-        table=table,
-        files=files["remote"],
-        many=MANY,
         local_catalog=local,
-        local_table=table,
-        local_files=files["local"],
     )
+    return places, base
+
+
+def _prepare(question: Question, scale: float, places: Places, base: Setup, nginx: Nginx | str) -> Setup:
+    endpoint, authority = base.endpoint, ""
+    if question.served != "s3":
+        if isinstance(nginx, str):
+            raise NotHere(nginx)
+        endpoint = nginx.endpoint if question.served == "http" else nginx.tls_endpoint
+        authority = "" if question.served == "http" else str(nginx.authority)
+    dataset, table = DATASETS[question.dataset], f"bench.{question.dataset}_{datasets.text(scale)}"
+    print(f"data: {question.dataset} at scale {scale:g}", flush=True)
+    dataset.make(places, table, scale)
+    planned_only = question.job == "plan"
+    return dataclasses.replace(
+        base,
+        table=table,
+        files=_files(places.remote, table) if dataset.remote and not planned_only else (),
+        local_files=_files(places.local, table) if dataset.local else (),
+        key=dataset.key,
+        columns=question.columns,
+        filtered=question.filtered,
+        objects=datasets.object_locations(scale) if question.job == "objects" else (),
+        object_endpoint=endpoint,
+        authority=authority,
+    )
+
+
+def _files(catalog: Catalog, table: str) -> tuple[str, ...]:
+    tasks = catalog.load_table(table).scan().plan_files()
+    return tuple(sorted(task.file.file_path.removeprefix("file://") for task in tasks))

@@ -16,22 +16,23 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
 DAYS, FILES_PER_DAY = 50, 1000
+FEW_PER_DAY = 20  # for a smoke run
 FIRST_DAY = datetime.date(2026, 1, 1)
 DAY = FIRST_DAY + datetime.timedelta(days=17)
 COLUMNS = 16
-_ROWS, _ID_STEP = 100_000, 200_000
-ID_BELOW = FILES_PER_DAY // 2 * _ID_STEP
+_ROWS, _IDS_PER_DAY = 100_000, 200_000_000
+ID_BELOW = _IDS_PER_DAY // 2
 FILTER = f"day = '{DAY.isoformat()}' and id < {ID_BELOW}"  # one manifest of 50, and half of its files by their bounds
 
 
-def make(catalog: Catalog, identifier: str) -> None:
-    """Make the table, unless it is there with all its files. Takes about half a minute."""
+def make(catalog: Catalog, identifier: str, files_per_day: int = FILES_PER_DAY) -> None:
+    """Make the table, unless it is there with all its files. Takes about half a minute for 50,000 files."""
     from pyiceberg.exceptions import NoSuchTableError
 
     catalog.create_namespace_if_not_exists(identifier.rpartition(".")[0])
     try:
         snapshot = catalog.load_table(identifier).current_snapshot()
-        if snapshot and snapshot.summary and int(snapshot.summary["total-data-files"] or 0) == DAYS * FILES_PER_DAY:
+        if snapshot and snapshot.summary and int(snapshot.summary["total-data-files"] or 0) == DAYS * files_per_day:
             return
         catalog.drop_table(identifier)
     except NoSuchTableError:
@@ -39,8 +40,8 @@ def make(catalog: Catalog, identifier: str) -> None:
     table = _create(catalog, identifier)
     for day in range(DAYS):
         with table.transaction() as transaction, transaction.update_snapshot().fast_append() as append:
-            for number in range(FILES_PER_DAY):
-                append.append_data_file(_data_file(table, day, number))
+            for number in range(files_per_day):
+                append.append_data_file(_data_file(table, day, number, _IDS_PER_DAY // files_per_day))
 
 
 def _create(catalog: Catalog, identifier: str) -> Table:
@@ -58,7 +59,7 @@ def _create(catalog: Catalog, identifier: str) -> Table:
     return catalog.create_table(identifier, Schema(*fields), partition_spec=spec)
 
 
-def _data_file(table: Table, day: int, number: int) -> DataFile:
+def _data_file(table: Table, day: int, number: int, ids: int) -> DataFile:
     from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
     from pyiceberg.typedef import Record
 
@@ -75,8 +76,8 @@ def _data_file(table: Table, day: int, number: int) -> DataFile:
         value_counts=dict.fromkeys(range(1, COLUMNS + 1), _ROWS),
         null_value_counts=dict.fromkeys(range(1, COLUMNS + 1), 0),
         nan_value_counts={},
-        lower_bounds=_bounds(number * _ID_STEP, days),
-        upper_bounds=_bounds(number * _ID_STEP + _ID_STEP - 1, days),
+        lower_bounds=_bounds(number * ids, days),
+        upper_bounds=_bounds(number * ids + ids - 1, days),
         split_offsets=[4, 32 << 20],
         sort_order_id=None,
     )

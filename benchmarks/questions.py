@@ -1,35 +1,240 @@
-"""The questions, and what the machine must offer to answer them. Knows no contender by more than its name."""
+"""The questions, their contenders and their goals. Knows no contender by more than its name.
+
+A contender is a library, or a library and one way of using it: ``polars:arrow`` is Polars told to give Arrow-backed
+pandas. Neighbours: goals.py holds results against the goals, jobs/ holds what each contender does.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 US = "headrace"
-PEERS = ("polars", "pyiceberg", "pyarrow", "duckdb")
+FRAMES = ("polars", "polars:files", "pyiceberg", "pyarrow", "duckdb", "daft")
+LOCAL = ("polars", "pyiceberg", "pyarrow", "duckdb", "daft")
+PLAIN, ARROW = ("polars", "pyiceberg", "pyarrow", "daft"), ("polars:arrow", "pyiceberg:arrow", "pyarrow:arrow")
+OBJECTS = ("obstore", "obstore:threads", "pyarrow", "boto3")
+LIBRARIES = ("headrace", "polars", "pyiceberg", "pyarrow", "duckdb", "daft", "obstore", "boto3", "metaflow")
+
+FULL_SCALE = 4.0
+NUMBERS = ("l_orderkey", "l_partkey", "l_suppkey", "l_linenumber", "l_shipdate", "l_commitdate", "l_receiptdate")
+FOUR = ("l_orderkey", "l_extendedprice", "l_shipdate", "l_shipmode")
+
+
+@dataclass(frozen=True)
+class Goal:
+    """Our ``measure`` (a name of goals.MEASURES) over the smallest among ``against`` is to be at most ``limit``.
+
+    With nobody to compare with, the measure itself is.
+    """
+
+    measure: str
+    limit: float
+    against: tuple[str, ...] = ()
+    said: str = "best peer"
 
 
 @dataclass(frozen=True)
 class Question:
     """One question.
 
-    ``scale`` is lineitem's TPC-H scale unless told otherwise, 0 where the table of many files is read instead.
-    ``memory_bytes`` is a first guess of a run's peak memory, per unit of scale where there is one.
+    Attributes
+    ----------
+    job : the function that a contender's module answers it with.
+    dataset : what it reads, a name of datasets.DATASETS.
+    peers : who else is asked; our own other ways of doing it among them.
+    scale : how much of the run's scale it takes: a quarter where peers make a Python object of each value.
+    columns : those that are wanted, empty for all. ``filtered``: only a few days' rows are.
+    served : by whom objects are ("s3", "http", "tls").
+    loads : how often the job is done in one process; the last time is what is measured.
+    gib : a first guess of a run's memory at full scale.
     """
 
     name: str
     title: str
-    scale: float
-    memory_bytes: int
+    job: str
+    dataset: str
+    peers: tuple[str, ...]
+    goals: tuple[Goal, ...] = ()
+    scale: float = 1.0
+    columns: tuple[str, ...] = ()
+    filtered: bool = False
+    served: str = "s3"
+    loads: int = 1
+    gib: float = 6.0
 
 
-QUESTIONS = {
-    question.name: question
-    for question in (
-        Question("s3_to_frame", "S3 table -> frame, lineitem, all 16 columns", 4, 1500 << 20),
-        Question("local_to_frame", "local Parquet -> frame, lineitem, all 16 columns", 4, 1500 << 20),
-        # At scale 1: peers make Python objects of decimals and dates, and need 4.9 GiB for it; 19 GiB at scale 4.
-        Question("frame_to_pandas", "S3 table -> pandas, lineitem, all 16 columns", 1, 5000 << 20),
-        Question("plan_files", "plan a scan of 50,000 files, metadata on S3", 0, 600 << 20),
-        Question("plan_filtered", "plan one day in 50,000 files, metadata on S3", 0, 600 << 20),
-    )
-}
+def _both(limit: float, against: tuple[str, ...], said: str = "best peer") -> tuple[Goal, ...]:
+    return Goal("wall", limit, against, said), Goal("cpu", limit, against, said)
+
+
+_ALL = (
+    Question(
+        "s3_to_frame",
+        "S3 table -> frame, lineitem, all 16 columns",
+        "s3_frame",
+        "lineitem",
+        FRAMES,
+        (Goal("wall", 0.5, FRAMES), Goal("cpu", 0.55, FRAMES), Goal("memory", 1.10)),
+    ),
+    Question(
+        "local_to_frame",
+        "local Parquet (zstd) -> frame, lineitem, all 16 columns",
+        "local_frame",
+        "lineitem",
+        LOCAL,
+        (*_both(0.6, LOCAL), Goal("memory", 1.10)),
+    ),
+    Question(
+        "local_uncompressed",
+        "local uncompressed Parquet -> frame, lineitem, all 16 columns",
+        "local_frame",
+        "lineitem_uncompressed",
+        LOCAL,
+        _both(0.6, LOCAL),
+    ),
+    Question(
+        "local_snappy",
+        "local snappy Parquet -> frame, lineitem, all 16 columns",
+        "local_frame",
+        "lineitem_snappy",
+        LOCAL,
+        _both(0.6, LOCAL),
+    ),
+    Question(
+        "s3_to_pandas",
+        "S3 table -> pandas, lineitem, all 16 columns",
+        "s3_pandas",
+        "lineitem",
+        ("headrace:frame", *PLAIN, *ARROW, "duckdb"),
+        (
+            Goal("cpu", 0.06, PLAIN, "best peer as it comes"),
+            Goal("cpu", 0.6, ARROW, "best peer told to give Arrow-backed pandas"),
+            *_both(1.25, ("headrace:frame",), "our own table -> frame"),
+        ),
+        scale=0.25,
+    ),
+    Question(
+        "s3_to_pandas_numpy",
+        "S3 table -> pandas, as pandas.read_parquet gives it",
+        "s3_pandas_numpy",
+        "lineitem",
+        ("pyarrow", "pyiceberg"),
+        _both(0.5, ("pyarrow", "pyiceberg")),
+        scale=0.25,
+    ),
+    Question(
+        "numbers_to_pandas",
+        "loaded frame of numbers and dates -> pandas",
+        "s3_pandas_steps",
+        "lineitem",
+        ("polars", "pyarrow"),
+        (Goal("conversion", 0.01, said="our own load"),),
+        columns=NUMBERS,
+    ),
+    Question(
+        "objects_http",
+        "object bytes -> memory from nginx, 8 x 96 MiB",
+        "objects",
+        "objects",
+        OBJECTS,
+        _both(0.6, ("obstore", "obstore:threads"), "obstore"),
+        served="http",
+        gib=1.6,
+    ),
+    Question(
+        "objects_tls",
+        "object bytes -> memory from nginx over TLS, 8 x 96 MiB",
+        "objects",
+        "objects",
+        OBJECTS,
+        _both(1.0, OBJECTS, "every peer"),
+        served="tls",
+        gib=1.6,
+    ),
+    Question(
+        "objects_s3",
+        "object bytes -> memory from SeaweedFS, 8 x 96 MiB",
+        "objects",
+        "objects",
+        ("metaflow", *OBJECTS),
+        (Goal("cpu", 0.1, ("metaflow",), "metaflow.S3's get_many"),),
+        gib=1.6,
+    ),
+    Question(
+        "four_columns",
+        "S3 table -> frame, 4 of 16 columns of lineitem",
+        "s3_frame",
+        "lineitem",
+        FRAMES,
+        _both(0.7, FRAMES),
+        columns=FOUR,
+    ),
+    Question(
+        "filtered",
+        "S3 table -> frame, the 0.4 % of lineitem's rows that a filter keeps",
+        "s3_frame",
+        "lineitem",
+        FRAMES,
+        _both(0.7, FRAMES),
+        filtered=True,
+    ),
+    Question(
+        "wide",
+        "S3 table -> frame, 500 float columns, half with nulls, 1 M rows",
+        "s3_frame",
+        "wide",
+        FRAMES,
+        _both(0.5, FRAMES),
+        gib=10.0,
+    ),
+    Question(
+        "lists",
+        "S3 table -> 2-D NumPy, 1 M rows of 768-float lists",
+        "s3_array",
+        "lists",
+        FRAMES,
+        (*_both(0.35, FRAMES), Goal("memory", 1.15)),
+        gib=8.0,
+    ),
+    Question(
+        "small_files",
+        "S3 table -> frame, 2,000 files of 1 MB",
+        "s3_frame",
+        "small_files",
+        FRAMES,
+        _both(0.5, FRAMES),
+        gib=5.0,
+    ),
+    Question(
+        "second_load",
+        "S3 table -> frame, the second time in the same process",
+        "s3_frame",
+        "lineitem",
+        ("polars", "pyarrow"),
+        (Goal("again", 0.8, said="the first load"),),
+        loads=2,
+    ),
+    Question(
+        "plan_files",
+        "plan a scan of 50,000 files, metadata on S3",
+        "plan",
+        "many_files",
+        ("polars", "pyiceberg", "duckdb"),
+        gib=1.0,
+    ),
+    Question(
+        "plan_filtered",
+        "plan one day in 50,000 files, metadata on S3",
+        "plan",
+        "many_files",
+        ("polars", "pyiceberg"),
+        filtered=True,
+        gib=1.0,
+    ),
+)
+QUESTIONS = {question.name: question for question in _ALL}
+
+
+def library(who: str) -> str:
+    """The library of a contender: ``polars`` for ``polars:arrow``."""
+    return who.partition(":")[0]

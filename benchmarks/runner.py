@@ -1,6 +1,7 @@
 """Runs of one question: round robin over the contenders, each run in a fresh process, memory touched before it.
 
-Knows no contender's library. Neighbours: child.py is the other end, report.py prints what comes out of here.
+Knows no contender's library, only which Python has it. Neighbours: child.py is the other end, goals.py and report.py
+take what comes out of here.
 """
 
 from __future__ import annotations
@@ -8,17 +9,17 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from .questions import Question
+from .questions import FULL_SCALE, Question, library
 from .setup import Setup
 
 ROOT = Path(__file__).resolve().parents[1]
-RUN_TIMEOUT_S = 600
+RUN_TIMEOUT_S = 900
 _SPARE_BYTES = 2 << 30
 
 
@@ -36,11 +37,6 @@ class Result:
         return float(median(run[name] for run in self.runs))
 
     @property
-    def cpu_s(self) -> float:
-        """Median of user and system CPU together."""
-        return float(median(run["user_s"] + run["system_s"] for run in self.runs))
-
-    @property
     def check(self) -> dict[str, Any] | None:
         return self.runs[-1]["check"] if self.runs else None
 
@@ -52,31 +48,41 @@ def ask(
     *,
     scale: float,
     rounds: int,
+    warm: bool = True,
+    pythons: Mapping[str, str],
     say: Callable[[str], None],
 ) -> list[Result]:
-    """Ask every contender ``rounds`` times, in turns, after one turn that is not counted (it warms the page cache)."""
+    """Ask every contender ``rounds`` times, in turns, after one turn that is not counted (it warms the page cache).
+
+    ``pythons`` names the interpreter of each library that is not installed beside this one.
+    """
     results = [Result(question.name, who, scale) for who in contenders]
-    needed = dict.fromkeys(contenders, int(question.memory_bytes * (scale or 1)))
-    for number in range(rounds + 1):
+    needed = dict.fromkeys(contenders, int(question.gib * 2**30 * scale / FULL_SCALE))
+    for number in range(0 if warm else 1, rounds + 1):
         for result in results:
             if result.error:
                 continue
             _touch(needed[result.who])
-            run = _run(question.name, result.who, setup)
+            run = _run(question.name, result.who, setup, pythons.get(library(result.who), sys.executable))
             if "error" in run:
                 result.error = run["error"]
                 say(f"{question.name} {result.who}: {result.error}")
                 continue
-            needed[result.who] = int(run["peak_bytes"] * 1.05)
+            needed[result.who] = int((run["baseline_bytes"] + run["peak_bytes"]) * 1.05)
             if number:
                 result.runs.append(run)
             say(f"{question.name} round {number} {result.who}: {_line(run)}")
     return results
 
 
+def not_run(question: Question, contenders: Sequence[str], scale: float, why: str) -> list[Result]:
+    """The results of a question whose data or server cannot be had here."""
+    return [Result(question.name, who, scale, error=why) for who in contenders]
+
+
 def disagreement(results: Sequence[Result]) -> str | None:
     """What contenders found differently, None when all who answered found the same."""
-    checks = {result.who: json.dumps(result.check, sort_keys=True) for result in results if result.runs}
+    checks = {result.who: json.dumps(result.check, sort_keys=True) for result in results if result.check is not None}
     return None if len(set(checks.values())) < 2 else "; ".join(f"{who} {check}" for who, check in checks.items())
 
 
@@ -88,8 +94,8 @@ def _touch(size_bytes: int) -> None:
         subprocess.run([sys.executable, str(ROOT / "benchmarks" / "touch.py"), str(size_bytes)], check=True)
 
 
-def _run(question: str, who: str, setup: Setup) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.child", question, who]
+def _run(question: str, who: str, setup: Setup, python: str) -> dict[str, Any]:
+    command = [python, "-m", "benchmarks.child", question, who]
     try:
         done = subprocess.run(
             command, input=setup.to_json(), capture_output=True, text=True, cwd=ROOT, timeout=RUN_TIMEOUT_S

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Self
+from typing import Any, Self
+
+LIST_LENGTH = 768  # floats in each row of the dataset `lists`
 
 
 @dataclass(frozen=True)
 class Setup:
-    """Where the data of one run is.
+    """Where the data of one question is, and what is wanted of it.
 
     Attributes
     ----------
     catalog : properties of the REST catalog, with its storage; PyIceberg's names.
     rest_uri, endpoint, access_key, secret_key, region : the same as parts, for contenders with names of their own.
-    table : lineitem in that catalog; ``files`` are its data files.
-    many : the table of many files in that catalog.
-    local_catalog : properties of a SQL catalog on local disk; ``local_table`` and ``local_files`` as above.
+    table : the table's name in that catalog; ``files`` are its data files.
+    local_catalog : properties of a SQL catalog on local disk; it knows the same name; ``local_files`` as above.
+    key : the column whose sum proves that the rows are there.
+    columns : what is wanted, empty for all; ``filtered`` : only what `filters` keeps.
+    objects : locations of plain objects; ``object_endpoint`` serves them, unsigned unless it is ``endpoint``;
+        ``authority`` is the file with the certificate to trust, empty without TLS.
     """
 
     catalog: dict[str, str]
@@ -26,21 +31,27 @@ class Setup:
     access_key: str
     secret_key: str
     region: str
-    table: str
-    files: list[str]
-    many: str
     local_catalog: dict[str, str]
-    local_table: str
-    local_files: list[str]
+    table: str = ""
+    files: tuple[str, ...] = ()
+    local_files: tuple[str, ...] = ()
+    key: str = ""
+    columns: tuple[str, ...] = ()
+    filtered: bool = False
+    objects: tuple[str, ...] = ()
+    object_endpoint: str = ""
+    authority: str = ""
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        return cls(**json.loads(text))
+        given: dict[str, Any] = json.loads(text)
+        values: dict[str, Any] = {name: tuple(each) if isinstance(each, list) else each for name, each in given.items()}
+        return cls(**values)
 
     @property
-    def storage(self) -> dict[str, str]:
-        """The ``s3.*`` properties alone."""
-        return {name: value for name, value in self.catalog.items() if name.startswith("s3.")}
+    def signed(self) -> bool:
+        """Whether the objects' server wants signatures."""
+        return self.object_endpoint == self.endpoint

@@ -2,64 +2,112 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ..many_files import FILTER
+from .. import filters, many_files
+from ..checks import total
 from ..setup import Setup
+from . import Steps, imported
 
 
-def s3_to_frame(setup: Setup) -> Callable[[], Any]:
+def _imports(*more: str) -> None:
+    """What headrace itself imports only when it is first used, too: imports are not measured, of nobody."""
+    imported("headrace._engine", "headrace.catalog.rest", "headrace.files", "headrace.table", "headrace.plan")
+    imported("headrace.dataframe", "headrace.column", "headrace.progress", "headrace.filters.binding")
+    imported("headrace.handoff.pandas", *more)
+
+
+def _scan(setup: Setup, filter: str | None = None) -> Any:
     import headrace
 
-    def job() -> Any:
-        catalog = headrace.load_catalog("bench", **setup.catalog)
-        return headrace.Table(setup.table, catalog=catalog).load(progress=False)
+    catalog = headrace.load_catalog("bench", **setup.catalog)
+    return headrace.Table(setup.table, catalog=catalog).scan(filter, list(setup.columns) or None)
+
+
+def s3_frame(setup: Setup) -> Callable[[], Any]:
+    _imports()
+
+    return lambda: _scan(setup, filters.TEXT if setup.filtered else None).load(progress=False)
+
+
+def local_frame(setup: Setup) -> Callable[[], Any]:
+    import headrace
+
+    _imports()
+    return lambda: headrace.read_parquet(list(setup.local_files), progress=False)
+
+
+def s3_pandas(setup: Setup) -> Callable[[], Any]:
+    _imports("pandas", "pyarrow.pandas_compat")
+
+    return lambda: _scan(setup).to_pandas(dtype_backend="auto")
+
+
+def s3_pandas_frame(setup: Setup) -> Callable[[], Any]:
+    return s3_frame(setup)
+
+
+def s3_pandas_numpy(setup: Setup) -> Callable[[], Any]:
+    _imports("pandas", "pyarrow.pandas_compat")
+
+    return lambda: _scan(setup).to_pandas(dtype_backend="numpy")
+
+
+def s3_pandas_steps(setup: Setup) -> Callable[[], Any]:
+    _imports("pandas", "pyarrow.pandas_compat")
+
+    def job() -> Steps:
+        started = time.perf_counter()
+        frame = _scan(setup).load(progress=False)
+        loaded = time.perf_counter()
+        made = frame.to_pandas()
+        return Steps(made, loaded - started, time.perf_counter() - loaded)
 
     return job
 
 
-def local_to_frame(setup: Setup) -> Callable[[], Any]:
-    import headrace
+def s3_array(setup: Setup) -> Callable[[], Any]:
+    _imports("numpy")
 
-    return lambda: headrace.read_parquet(setup.local_files, progress=False)
+    return lambda: _scan(setup).load(["embedding"], progress=False)["embedding"].to_numpy()
 
 
-def frame_to_pandas(setup: Setup) -> Callable[[], Any]:
-    import headrace
-    import pandas  # noqa: F401  (imports are not measured)
-    import pyarrow  # noqa: F401
+def objects(setup: Setup) -> Callable[[], Any]:
+    properties = {"s3.endpoint": setup.object_endpoint, "s3.region": setup.region}
+    if setup.signed:
+        properties |= {"s3.access-key-id": setup.access_key, "s3.secret-access-key": setup.secret_key}
+    else:
+        properties["s3.anonymous"] = "true"
+    if setup.authority:
+        os.environ["AWS_CA_BUNDLE"] = setup.authority
+    from headrace._engine import Store
+
+    store: Any = Store(properties)
+    if hasattr(store, "read_many"):
+        return lambda: store.read_many(list(setup.objects))
 
     def job() -> Any:
-        catalog = headrace.load_catalog("bench", **setup.catalog)
-        return headrace.Table(setup.table, catalog=catalog).to_pandas(dtype_backend="auto")
+        with ThreadPoolExecutor(len(setup.objects)) as threads:
+            return list(threads.map(store.read, setup.objects))
 
     return job
 
 
-def plan_files(setup: Setup) -> Callable[[], Any]:
-    import headrace
+def plan(setup: Setup) -> Callable[[], Any]:
+    _imports()
 
-    def job() -> Any:
-        catalog = headrace.load_catalog("bench", **setup.catalog)
-        return headrace.Table(setup.many, catalog=catalog).scan()
-
-    return job
+    return lambda: _scan(setup, many_files.FILTER if setup.filtered else None)
 
 
-def plan_filtered(setup: Setup) -> Callable[[], Any]:
-    import headrace
+def check(result: Any, setup: Setup) -> dict[str, Any]:
+    if hasattr(result, "files"):
+        return {"files": len(result.files)}
+    found = {"rows": result.num_rows, "columns": len(result.schema)}
+    values = result[setup.key].to_numpy()
+    import numpy
 
-    def job() -> Any:
-        catalog = headrace.load_catalog("bench", **setup.catalog)
-        return headrace.Table(setup.many, catalog=catalog).scan(filter=FILTER)
-
-    return job
-
-
-def check_frame(frame: Any) -> dict[str, int]:
-    return {"rows": frame.num_rows, "orders": int(frame["l_orderkey"].to_numpy().sum())}
-
-
-def check_plan(plan: Any) -> dict[str, int]:
-    return {"files": len(plan.files)}
+    return found | {"sum": total(numpy.nansum(values)), "bytes": result.size}

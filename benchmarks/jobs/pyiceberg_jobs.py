@@ -5,57 +5,66 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..many_files import FILTER
+from .. import filters, many_files
 from ..setup import Setup
+from . import imported, pyarrow_jobs
+from .pyarrow_jobs import as_array
 
 
-def _table(properties: dict[str, str], name: str) -> Any:
+def _imports() -> None:
+    """Imports are not measured."""
+    imported("pyiceberg.catalog.rest", "pyiceberg.catalog.sql", "pyiceberg.io.pyarrow")
+
+
+def _scan(setup: Setup, *columns: str, filter: str = "") -> Any:
     from pyiceberg.catalog import load_catalog
 
-    return load_catalog("bench", **properties).load_table(name)
+    table = load_catalog("bench", **setup.catalog).load_table(setup.table)
+    kept: dict[str, Any] = {"row_filter": filter} if filter else {}
+    return table.scan(selected_fields=columns or setup.columns or ("*",), **kept)
 
 
-def s3_to_frame(setup: Setup) -> Callable[[], Any]:
-    import pyiceberg.catalog.rest  # imports are not measured
-    import pyiceberg.io.pyarrow  # noqa: F401
-
-    return lambda: _table(setup.catalog, setup.table).scan().to_arrow()
+def s3_frame(setup: Setup) -> Callable[[], Any]:
+    _imports()
+    return lambda: _scan(setup, filter=filters.TEXT if setup.filtered else "").to_arrow()
 
 
-def local_to_frame(setup: Setup) -> Callable[[], Any]:
-    import pyiceberg.catalog.sql
-    import pyiceberg.io.pyarrow  # noqa: F401
+def local_frame(setup: Setup) -> Callable[[], Any]:
+    from pyiceberg.catalog import load_catalog
 
-    return lambda: _table(setup.local_catalog, setup.local_table).scan().to_arrow()
-
-
-def frame_to_pandas(setup: Setup) -> Callable[[], Any]:
-    import pandas  # noqa: F401
-    import pyiceberg.catalog.rest
-    import pyiceberg.io.pyarrow  # noqa: F401
-
-    return lambda: _table(setup.catalog, setup.table).scan().to_pandas()
+    _imports()
+    return lambda: load_catalog("bench", **setup.local_catalog).load_table(setup.table).scan().to_arrow()
 
 
-def plan_files(setup: Setup) -> Callable[[], Any]:
-    import pyiceberg.catalog.rest
-    import pyiceberg.io.pyarrow  # noqa: F401
+def s3_pandas(setup: Setup) -> Callable[[], Any]:
+    imported("pandas", "pyarrow.pandas_compat")
 
-    return lambda: list(_table(setup.catalog, setup.many).scan().plan_files())
-
-
-def plan_filtered(setup: Setup) -> Callable[[], Any]:
-    import pyiceberg.catalog.rest
-    import pyiceberg.io.pyarrow  # noqa: F401
-
-    return lambda: list(_table(setup.catalog, setup.many).scan(row_filter=FILTER).plan_files())
+    _imports()
+    return lambda: _scan(setup).to_pandas()
 
 
-def check_frame(table: Any) -> dict[str, int]:
-    import pyarrow.compute
+def s3_pandas_arrow(setup: Setup) -> Callable[[], Any]:
+    import pandas
 
-    return {"rows": table.num_rows, "orders": pyarrow.compute.sum(table["l_orderkey"]).as_py()}
+    _imports()
+    return lambda: _scan(setup).to_pandas(types_mapper=pandas.ArrowDtype)
 
 
-def check_plan(tasks: list[Any]) -> dict[str, int]:
-    return {"files": len(tasks)}
+def s3_pandas_numpy(setup: Setup) -> Callable[[], Any]:
+    return s3_pandas(setup)
+
+
+def s3_array(setup: Setup) -> Callable[[], Any]:
+    imported("numpy")
+
+    _imports()
+    return lambda: as_array(_scan(setup, "embedding").to_arrow())
+
+
+def plan(setup: Setup) -> Callable[[], Any]:
+    _imports()
+    return lambda: list(_scan(setup, filter=many_files.FILTER if setup.filtered else "").plan_files())
+
+
+def check(result: Any, setup: Setup) -> dict[str, Any]:
+    return {"files": len(result)} if isinstance(result, list) else pyarrow_jobs.check(result, setup)

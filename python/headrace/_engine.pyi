@@ -24,9 +24,18 @@ class Store:
         refresh: Callable[[], Mapping[str, str]] | None = None,
     ) -> Self: ...
     def read(self, location: str, start: int | None = None, end: int | None = None) -> bytes: ...
+    def read_many(self, locations: Sequence[str], concurrency: int = 64) -> list[Buffer]:
+        """Objects whole, each in memory of its own that is not copied, in the order of their locations. At most
+        `concurrency` requests at a time; how many of these help is found while they run."""
     def size(self, location: str) -> int: ...
     def list(self, prefix: str) -> list[tuple[str, int]]:
         """Every object under a prefix, recursively: (location, size in bytes), sorted by location."""
+
+@final
+class Buffer:
+    """Read-only bytes of the engine's: `memoryview(buffer)` and `numpy.frombuffer(buffer, "u1")` do not copy."""
+    def __len__(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
 
 def http_request(
     method: str,

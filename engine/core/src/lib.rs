@@ -13,6 +13,7 @@ pub mod http;
 pub mod iceberg;
 pub mod load;
 pub mod metrics;
+pub mod parallel;
 pub mod parquet;
 pub mod runtime;
 pub mod store;

@@ -75,6 +75,14 @@ impl<T> Default for PerProcess<T> {
 
 static RUNTIME: PerProcess<Runtime> = PerProcess::new();
 
+/// Runs a future on its own task, so that several move bytes at once; dropping the handle ends it.
+pub async fn spawn<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(work);
+    let stopped = || Error::new(Kind::Cancelled, "cancelled");
+    tasks.join_next().await.ok_or_else(stopped)?.map_err(|_| stopped())?
+}
+
 /// The runtime that carries network work. Two workers: they copy bytes and wait; decoding has threads of its own.
 pub fn runtime() -> Result<Arc<Runtime>> {
     RUNTIME.get_or_try_init(|| {

@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+mod buffer;
 mod capsule;
 mod column;
 mod dlpack;
@@ -19,6 +20,7 @@ mod store;
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<store::Store>()?;
+    module.add_class::<buffer::Buffer>()?;
     module.add_class::<files::FileList>()?;
     module.add_class::<frame::Frame>()?;
     module.add_class::<column::Column>()?;

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use headrace_core::error::{Error, Kind, Result};
+use headrace_core::fetch::read_objects;
 use headrace_core::store::{self, CredentialSource, Properties};
 use headrace_core::{http, store::aws_credentials as find_credentials};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::buffer::Buffer;
 use crate::errors::to_python;
 use crate::gate::wait;
 
@@ -69,6 +71,13 @@ impl Store {
             store.read(&location, range).await
         })?;
         Ok(PyBytes::new(py, &bytes))
+    }
+
+    #[pyo3(signature = (locations, concurrency=64))]
+    fn read_many(&self, py: Python<'_>, locations: Vec<String>, concurrency: usize) -> PyResult<Vec<Buffer>> {
+        let store = self.inner.clone();
+        let read = wait(py, |_| async move { read_objects(&store, locations, concurrency).await })?;
+        Ok(read.into_iter().map(Buffer::new).collect())
     }
 
     fn size(&self, py: Python<'_>, location: String) -> PyResult<u64> {

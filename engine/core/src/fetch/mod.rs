@@ -2,9 +2,13 @@
 //!
 //! Must not know: Parquet, Arrow, what the bytes mean. Neighbours: [`crate::store`] below brings bytes of one object;
 //! [`crate::load`] above asks. Inside: [`PinnedObject`] is the way in, [`runs`] decides what is fetched together,
-//! [`Budget`] bounds what is in flight.
+//! [`Budget`] bounds the bytes in flight, [`pace`] finds how many requests, [`kept`] holds objects that came whole.
 
+mod arrivals;
 mod budget;
+mod kept;
+mod objects;
+mod pace;
 mod pinned;
 mod runs;
 #[cfg(test)]
@@ -12,16 +16,19 @@ mod tests;
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
-
 pub use crate::store::Counters;
+pub use arrivals::Arrivals;
 pub use budget::{Budget, Permit};
+pub use objects::read_objects;
 pub use pinned::PinnedObject;
+
+use kept::Allowance;
+use pace::Pace;
 
 /// Bytes in flight of a fetcher that was not told.
 const DEFAULT_BUDGET: u64 = 256 << 20;
-/// Requests at a time of a fetcher that was not told: S3 gives 40 to 90 MB/s to each.
-const DEFAULT_CONCURRENCY: usize = 16;
+/// Most requests at a time of a fetcher that was not told.
+const DEFAULT_CONCURRENCY: usize = 64;
 
 /// The bounds and counters that all reads of one load share. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -30,13 +37,20 @@ pub struct Fetcher {
     pub budget: Budget,
     /// What moved.
     pub counters: Arc<Counters>,
-    slots: Arc<Semaphore>,
+    pace: Arc<Pace>,
+    kept: Arc<Allowance>,
 }
 
 impl Fetcher {
-    /// At most `concurrency` requests at a time (at least one), with at most `budget` in flight.
+    /// At most `concurrency` requests at a time (at least one), with at most `budget` in flight. It begins with few and
+    /// finds by itself how many of these help.
     pub fn new(budget: Budget, concurrency: usize) -> Fetcher {
-        Fetcher { budget, counters: Arc::default(), slots: Arc::new(Semaphore::new(concurrency.clamp(1, 4096))) }
+        Fetcher { budget, counters: Arc::default(), pace: Arc::new(Pace::new(concurrency)), kept: Arc::default() }
+    }
+
+    /// Requests that may be under way now.
+    pub fn concurrency(&self) -> usize {
+        self.pace.limit()
     }
 }
 

@@ -5,13 +5,17 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use tokio::task::JoinSet;
 
-use super::runs::{Run, cut, join};
+use super::arrivals::Arrivals;
+use super::kept::{Kept, WHOLE_BYTES};
+use super::pace::Turn;
+use super::runs::{Run, cut, cut_local, join};
 use super::{Fetcher, Permit};
+use crate::arena::Slot;
 use crate::error::{Error, Kind, Result};
-use crate::store::{Object, Pin, Store, Wanted, checked_length};
+use crate::store::{Object, Pin, Store, Wanted, checked_length, memory};
 
 /// More is not read as the tail of an object: a footer is smaller.
 const LONGEST_SUFFIX: u64 = 1 << 30;
@@ -24,6 +28,8 @@ pub struct PinnedObject {
     store: Store,
     location: Arc<str>,
     pin: Arc<Pin>,
+    kept: Arc<Kept>,
+    whole_bytes: u64,
     fetcher: Fetcher,
 }
 
@@ -31,13 +37,27 @@ impl PinnedObject {
     /// An object, with its size where the table's metadata knows it. Nothing is asked yet.
     pub fn new(store: Store, location: impl Into<String>, known_size: Option<u64>) -> PinnedObject {
         let pin = Arc::new(Pin::with_size(known_size));
-        PinnedObject { store, location: location.into().into(), pin, fetcher: Fetcher::default() }
+        PinnedObject {
+            store,
+            location: location.into().into(),
+            pin,
+            kept: Arc::default(),
+            whole_bytes: WHOLE_BYTES,
+            fetcher: Fetcher::default(),
+        }
     }
 
     /// The same object under the bounds and counters of a load.
     #[must_use]
     pub fn with_fetcher(self, fetcher: Fetcher) -> PinnedObject {
         PinnedObject { fetcher, ..self }
+    }
+
+    /// The same object, which comes whole with its tail if it has at most so many bytes (1 MiB unless told). For callers
+    /// who know that they will read most of it.
+    #[must_use]
+    pub fn with_whole_bytes(self, whole_bytes: u64) -> PinnedObject {
+        PinnedObject { whole_bytes, ..self }
     }
 
     /// The bounds and counters it is read under.
@@ -62,21 +82,48 @@ impl PinnedObject {
     }
 
     /// Reads the last `n` bytes, or all if there are fewer, in one request. Returns them and the size of the object.
+    ///
+    /// A small remote object of known size comes whole, and later reads of it take no request: whoever reads an end is
+    /// about to read what it points to.
     pub async fn read_suffix(&self, n: u64) -> Result<(Bytes, u64)> {
         let read = async {
-            if let Some(size) = self.size() {
-                let bytes = self.read_range(size.saturating_sub(n)..size).await?;
-                return Ok((bytes, size));
+            match self.size() {
+                Some(size) => {
+                    self.keep_if_small(size).await?;
+                    Ok((self.read_range(size.saturating_sub(n)..size).await?, size))
+                }
+                None => self.discover_suffix(n).await,
             }
-            let object = self.store.open(&self.location)?;
-            let _permits = self.fetcher.admit(n).await?;
-            let _busy = self.fetcher.counters.busy();
-            let wanted = Wanted::Suffix(n.max(1));
-            let (range, bytes) =
-                object.source().discover(wanted, &self.pin, &self.fetcher.counters, LONGEST_SUFFIX).await?;
-            Ok((bytes.freeze(), range.end))
         };
         read.await.map_err(|error: Error| error.at(&*self.location))
+    }
+
+    async fn discover_suffix(&self, n: u64) -> Result<(Bytes, u64)> {
+        let object = self.store.open(&self.location)?;
+        let admitted = self.fetcher.admit(n).await?;
+        let _busy = self.fetcher.counters.busy();
+        let wanted = Wanted::Suffix(n.max(1));
+        let discovered = object.source().discover(wanted, &self.pin, &self.fetcher.counters, LONGEST_SUFFIX).await;
+        let (range, bytes) = discovered?;
+        admitted.done(&self.fetcher, bytes.len() as u64);
+        if range.start == 0
+            && let Some(share) = self.fetcher.kept.take(range.end)
+        {
+            self.kept.keep(bytes.clone(), share);
+        }
+        Ok((bytes, range.end))
+    }
+
+    async fn keep_if_small(&self, size: u64) -> Result<()> {
+        if size == 0 || size > self.whole_bytes || self.kept.bytes().is_some() {
+            return Ok(());
+        }
+        if self.store.open(&self.location)?.is_remote()
+            && let Some(share) = self.fetcher.kept.take(size)
+        {
+            self.kept.keep(self.read_range(0..size).await?, share);
+        }
+        Ok(())
     }
 
     /// Reads ranges, in any order, overlapping or empty. Neighbours come in one request, long runs in several, all at the
@@ -86,30 +133,62 @@ impl PinnedObject {
         self.read_all(ranges).await.map_err(|error| error.at(&*self.location))
     }
 
-    async fn read_all(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        self.check(ranges)?;
-        let runs = join(ranges);
-        for run in &runs {
-            length_of(&run.range)?; // before anything is made whose size follows from it
+    /// The same, each range as soon as its bytes are here: decoding need not wait for the last one.
+    ///
+    /// # Errors
+    /// At once for what cannot be asked for; [`Arrivals::next`] tells of reads that fail.
+    pub fn begin_ranges(&self, ranges: &[Range<u64>]) -> Result<Arrivals> {
+        self.begin(ranges).map_err(|error| error.at(&*self.location))
+    }
+
+    fn begin(&self, ranges: &[Range<u64>]) -> Result<Arrivals> {
+        let runs = self.runs(ranges)?;
+        if let Some(whole) = self.kept.bytes() {
+            let here = ranges.iter().map(|range| slice(whole, range, 0)).enumerate().collect();
+            return Ok(Arrivals::new(Arc::clone(&self.location), here));
         }
-        let mut read = vec![Bytes::new(); ranges.len()];
+        let empty = (0..ranges.len()).filter(|&index| ranges[index].is_empty());
+        let mut arrivals =
+            Arrivals::new(Arc::clone(&self.location), empty.map(|index| (index, Bytes::new())).collect());
         if runs.is_empty() {
-            return Ok(read);
+            return Ok(arrivals);
         }
         let object = self.store.open(&self.location)?;
-        let buffers = match runs.as_slice() {
-            // Nothing to run beside it: no task.
-            [run] if parts(&object, run).len() == 1 => vec![self.fetch(&object, run.range.clone(), None).await?],
-            runs => self.fetch_all(&object, runs).await?,
-        };
-        for (run, buffer) in runs.iter().zip(buffers) {
-            let buffer = buffer.freeze();
-            for &member in &run.members {
-                let at = |position: u64| usize::try_from(position - run.range.start).unwrap_or(usize::MAX);
-                read[member] = buffer.slice(at(ranges[member].start)..at(ranges[member].end));
+        for run in runs {
+            let (this, object, members) = (self.clone(), object.clone(), members(&run, ranges));
+            arrivals.expect(async move {
+                let bytes = this.fetch_run(&object, &run.range).await?;
+                Ok(members.into_iter().map(|(index, range)| (index, slice(&bytes, &range, run.range.start))).collect())
+            });
+        }
+        Ok(arrivals)
+    }
+
+    async fn read_all(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let mut read = vec![Bytes::new(); ranges.len()];
+        // A single request needs no task: there is nothing to run beside it.
+        if self.kept.bytes().is_none()
+            && let [run] = self.runs(ranges)?.as_slice()
+        {
+            let bytes = self.fetch_run(&self.store.open(&self.location)?, &run.range).await?;
+            for (index, range) in members(run, ranges) {
+                read[index] = slice(&bytes, &range, run.range.start);
             }
+            return Ok(read);
+        }
+        let mut arrivals = self.begin(ranges)?;
+        while let Some((index, bytes)) = arrivals.next().await? {
+            read[index] = bytes;
         }
         Ok(read)
+    }
+
+    /// What is to be fetched for these ranges. Nothing is made yet whose size follows from them.
+    fn runs(&self, ranges: &[Range<u64>]) -> Result<Vec<Run>> {
+        self.check(ranges)?;
+        let runs = join(ranges);
+        runs.iter().try_for_each(|run| length_of(&run.range).map(drop))?;
+        Ok(runs)
     }
 
     fn check(&self, ranges: &[Range<u64>]) -> Result<()> {
@@ -125,48 +204,49 @@ impl PinnedObject {
         }
     }
 
-    /// Fetches every run into a buffer of its own, in the order of the runs.
-    async fn fetch_all(&self, object: &Object, runs: &[Run]) -> Result<Vec<BytesMut>> {
+    /// Fetches a run into memory of its own: in one request, or in parts at the same time.
+    async fn fetch_run(&self, object: &Object, run: &Range<u64>) -> Result<Bytes> {
+        let parts = if object.is_remote() { cut(run) } else { cut_local(run) };
+        if parts.len() == 1 {
+            let admitted = self.fetcher.admit(run.end - run.start).await?;
+            let (frozen, slot) = memory::room(length_of(run)?)?; // not before it may be filled
+            self.fetch(object, run.clone(), slot, admitted).await?;
+            return memory::bytes(frozen);
+        }
+        let lengths = parts.iter().map(length_of).collect::<Result<Vec<_>>>()?;
+        let (frozen, slots) = memory::rooms(&lengths)?;
         let mut tasks = JoinSet::new(); // dropped on the first error or if the caller goes away: ends the others
-        let mut pieces = Vec::new();
-        for run in runs {
-            let parts = parts(object, run);
-            pieces.push(vec![None; parts.len()]);
-            let mut room = if parts.len() > 1 { Some(room(&run.range)?) } else { None };
-            for (index, part) in parts.into_iter().enumerate() {
-                let place = (pieces.len() - 1, index);
-                let length = usize::try_from(part.end - part.start).unwrap_or(usize::MAX);
-                // Several requests fill disjoint parts of one allocation, which are joined again without a copy.
-                let buffer = room.as_mut().map(|room| {
-                    let rest = room.split_off(length.min(room.capacity()));
-                    std::mem::replace(room, rest)
-                });
-                let (this, object) = (self.clone(), object.clone());
-                tasks.spawn(async move { (place, this.fetch(&object, part, buffer).await) });
-            }
+        for (part, slot) in parts.into_iter().zip(slots) {
+            let (this, object) = (self.clone(), object.clone());
+            tasks.spawn(async move {
+                let admitted = this.fetcher.admit(part.end - part.start).await?;
+                this.fetch(&object, part, slot, admitted).await
+            });
         }
         while let Some(joined) = tasks.join_next().await {
-            let ((run, part), buffer) = joined.map_err(|_| Error::new(Kind::Internal, "a read broke off"))?;
-            pieces[run][part] = Some(buffer?);
+            joined.map_err(|_| Error::new(Kind::Internal, "a read broke off"))??;
         }
-        Ok(pieces.into_iter().map(unsplit).collect())
+        memory::bytes(frozen)
     }
 
-    async fn fetch(&self, object: &Object, range: Range<u64>, buffer: Option<BytesMut>) -> Result<BytesMut> {
-        let _permits = self.fetcher.admit(range.end - range.start).await?;
+    async fn fetch(&self, object: &Object, range: Range<u64>, slot: Slot, admitted: Admitted) -> Result<()> {
         let _busy = self.fetcher.counters.busy();
-        let buffer = match buffer {
-            Some(buffer) => buffer,
-            None if object.is_remote() => room(&range)?,
-            None => BytesMut::new(), // the file's reader makes its own
-        };
-        object.source().fill(range, &self.pin, buffer, &self.fetcher.counters).await
+        let bytes = range.end - range.start;
+        object.source().fill(range, &self.pin, slot, &self.fetcher.counters).await?;
+        admitted.done(&self.fetcher, bytes);
+        Ok(())
     }
 }
 
-/// An empty buffer with room for a range.
-fn room(range: &Range<u64>) -> Result<BytesMut> {
-    length_of(range).map(BytesMut::with_capacity)
+/// Each range of a run with its index.
+fn members(run: &Run, ranges: &[Range<u64>]) -> Vec<(usize, Range<u64>)> {
+    run.members.iter().map(|&member| (member, ranges[member].clone())).collect()
+}
+
+/// The bytes of a range, in those that begin at `start` of the object.
+fn slice(bytes: &Bytes, range: &Range<u64>, start: u64) -> Bytes {
+    let at = |position: u64| usize::try_from(position - start).unwrap_or(usize::MAX);
+    if range.is_empty() { Bytes::new() } else { bytes.slice(at(range.start)..at(range.end)) }
 }
 
 /// The length of a range, if it fits into memory: it comes from a file or its metadata, so it may be nonsense.
@@ -177,29 +257,24 @@ fn length_of(range: &Range<u64>) -> Result<usize> {
     })
 }
 
-fn parts(object: &Object, run: &Run) -> Vec<Range<u64>> {
-    if object.is_remote() { cut(&run.range) } else { vec![run.range.clone()] }
-}
-
-fn unsplit(pieces: Vec<Option<BytesMut>>) -> BytesMut {
-    let mut pieces = pieces.into_iter().flatten();
-    let mut first = pieces.next().unwrap_or_default();
-    pieces.for_each(|piece| first.unsplit(piece));
-    first
-}
-
 /// What a request holds while it is under way.
 pub(crate) struct Admitted {
     _bytes: Permit,
-    _slot: tokio::sync::OwnedSemaphorePermit,
+    turn: Turn,
+}
+
+impl Admitted {
+    /// The request brought so many bytes.
+    fn done(&self, fetcher: &Fetcher, bytes: u64) {
+        self.turn.done(bytes, fetcher.counters.throttles());
+    }
 }
 
 impl Fetcher {
-    /// Waits until so many bytes may be in flight, then for a connection.
+    /// Waits until so many bytes may be in flight, then for a turn.
     pub(crate) async fn admit(&self, bytes: u64) -> Result<Admitted> {
         let bytes = self.budget.acquire(bytes).await?;
-        let slot = Arc::clone(&self.slots).acquire_owned().await;
-        let slot = slot.map_err(|_| Error::new(Kind::Internal, "the fetcher of a load was closed"))?;
-        Ok(Admitted { _bytes: bytes, _slot: slot })
+        let turn = self.pace.turn().await?;
+        Ok(Admitted { _bytes: bytes, turn })
     }
 }

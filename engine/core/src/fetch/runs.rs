@@ -10,6 +10,8 @@ pub(crate) const LARGEST_GAP: u64 = 1 << 20;
 pub(crate) const LONGEST_RUN: u64 = 16 << 20;
 /// A single range longer than [`LONGEST_RUN`] is cut into parts of at most this.
 const LONGEST_PART: u64 = 12 << 20;
+/// A run of a local file is cut into parts of at most this: copies out of the page cache, on several cores.
+const LONGEST_LOCAL_PART: u64 = 4 << 20;
 
 /// Bytes that are fetched into one buffer, and the ranges (by index) that lie in them.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,7 +49,16 @@ pub(crate) fn cut(run: &Range<u64>) -> Vec<Range<u64>> {
     if length <= LONGEST_RUN {
         return vec![run.clone()];
     }
-    let count = length.div_ceil(LONGEST_PART);
+    divide(run, length.div_ceil(LONGEST_PART))
+}
+
+/// The same for a file of this machine.
+pub(crate) fn cut_local(run: &Range<u64>) -> Vec<Range<u64>> {
+    divide(run, (run.end - run.start).div_ceil(LONGEST_LOCAL_PART))
+}
+
+fn divide(run: &Range<u64>, count: u64) -> Vec<Range<u64>> {
+    let length = run.end - run.start;
     let at = |index: u64| run.start + length / count * index + (length % count).min(index);
     (0..count).map(|index| at(index)..at(index + 1)).collect()
 }

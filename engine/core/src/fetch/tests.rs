@@ -44,11 +44,61 @@ fn suffixes_take_one_request() {
         assert_eq!((all.len(), total), (1000, 1000));
     }
     let ranges: Vec<_> = server.requests().iter().map(|request| request.header("range").to_owned()).collect();
-    assert_eq!(ranges, ["bytes=-64", "bytes=-5000", "bytes=936-999", "bytes=0-999"]);
+    // Of known size it is small enough to come whole.
+    assert_eq!(ranges, ["bytes=-64", "bytes=-5000", "bytes=0-999", "bytes=0-999"]);
     assert!(server.requests().iter().all(|request| request.method == "GET"));
     let empty = serve(Vec::new());
     assert_eq!(wait(of(&empty, None).read_suffix(8)).unwrap(), (bytes::Bytes::new(), 0));
     assert_eq!(wait(of(&empty, Some(0)).read_suffix(8)).unwrap(), (bytes::Bytes::new(), 0));
+}
+
+#[test]
+fn a_small_object_takes_one_request_in_all() {
+    let bytes = data(MIB);
+    for size in [None, Some(MIB)] {
+        let server = serve(bytes.clone());
+        let object = of(&server, size);
+        let suffix = if size.is_some() { 64 << 10 } else { 2 * MIB };
+        let (tail, _) = wait(object.read_suffix(suffix)).unwrap();
+        assert_eq!(tail, bytes[(MIB - suffix.min(MIB)) as usize..]);
+        let ranges = [5..900, MIB - 3..MIB, 7..7, 0..MIB];
+        let read = wait(object.clone().read_ranges(&ranges)).unwrap();
+        assert!(read.iter().zip(slices(&ranges, &bytes)).all(|(found, expected)| found == &expected));
+        assert_eq!(
+            wait(object.read_suffix(8)).unwrap(),
+            (bytes::Bytes::copy_from_slice(&bytes[bytes.len() - 8..]), MIB)
+        );
+        assert_eq!(wait(object.read_range(0..MIB + 1)).unwrap_err().kind(), Kind::Storage);
+        assert_eq!(server.requests().len(), 1);
+    }
+    let server = serve(data(5 * MIB));
+    let object = of(&server, Some(5 * MIB));
+    wait(object.read_suffix(64)).unwrap();
+    wait(object.read_range(0..10)).unwrap();
+    assert_eq!(server.requests().len(), 2, "too large to come whole");
+    let object = of(&server, Some(5 * MIB)).with_whole_bytes(8 * MIB);
+    wait(object.read_suffix(64)).unwrap();
+    wait(object.read_range(0..10)).unwrap();
+    assert_eq!(server.requests().len(), 3, "unless its reader says so");
+}
+
+#[test]
+fn what_small_objects_hold_is_bounded() {
+    let server = serve(data(MIB));
+    let fetcher = Fetcher::default();
+    let objects: Vec<_> = (0..257).map(|_| of(&server, Some(MIB)).with_fetcher(fetcher.clone())).collect();
+    let read = |object: &PinnedObject| wait(object.read_suffix(8)).unwrap();
+    objects.iter().for_each(|object| drop(read(object)));
+    let requests = server.requests();
+    assert_eq!(
+        (requests[255].header("range"), requests[256].header("range")),
+        ("bytes=0-1048575", "bytes=1048568-1048575")
+    );
+    drop(objects);
+    let object = of(&server, Some(MIB)).with_fetcher(fetcher);
+    read(&object);
+    read(&object);
+    assert_eq!(server.requests().len(), 258, "what was dropped may be kept anew");
 }
 
 #[test]

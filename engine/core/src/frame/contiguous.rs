@@ -19,7 +19,7 @@ use arrow_schema::DataType;
 
 use crate::arena::{Frozen, Region, Slot};
 use crate::error::{Error, Kind, Result};
-use crate::frame::parallel;
+use crate::parallel;
 
 /// Small enough that the last task is soon done, large enough that a task's cost is nothing beside its rows.
 const ROWS_PER_TASK: usize = 1 << 17;

@@ -8,7 +8,6 @@ pub mod filter;
 pub mod format;
 pub mod ipc;
 pub mod nested;
-pub mod parallel;
 mod relabel;
 mod size;
 pub mod strings;
@@ -19,6 +18,7 @@ use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions
 use arrow_schema::{ArrowError, DataType, Schema, SchemaRef};
 
 use crate::error::{Error, Kind, Result};
+use crate::parallel;
 
 pub use relabel::relabel;
 pub use size::array_bytes;

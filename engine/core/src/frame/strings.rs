@@ -11,7 +11,7 @@ use arrow_schema::{DataType, Field, FieldRef, Fields};
 
 use crate::error::{Error, Kind, Result};
 use crate::frame::contiguous::contiguous;
-use crate::frame::parallel;
+use crate::parallel;
 
 /// How strings and binary lie in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

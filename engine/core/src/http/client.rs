@@ -19,6 +19,8 @@ use crate::runtime::PerProcess;
 
 /// Variables that name a PEM file of further roots.
 const ROOT_VARIABLES: [&str; 2] = ["AWS_CA_BUNDLE", "SSL_CERT_FILE"];
+/// How we name ourselves to servers.
+pub(crate) const USER_AGENT: &str = concat!("headrace/", env!("CARGO_PKG_VERSION"));
 /// Said by whoever reports a certificate that is not trusted.
 pub(crate) const CERTIFICATE_HINT: &str =
     "name a PEM file with the authority that signed the server's certificate in AWS_CA_BUNDLE or SSL_CERT_FILE";
@@ -43,40 +45,44 @@ static SHARED: PerProcess<Shared> = PerProcess::new();
 
 /// The client of this process for a purpose and a connect timeout; connections are shared by all who ask.
 pub(crate) fn client(purpose: Purpose, connect_timeout: Duration) -> Result<reqwest::Client> {
-    let shared = SHARED.get_or_try_init(|| Ok(Shared { roots: Arc::new(roots()?), clients: Clients::default() }))?;
+    let shared = shared()?;
     let mut clients = shared.clients.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(client) = clients.get(&(purpose, connect_timeout)) {
         return Ok(client.clone());
     }
-    let client = build(purpose, connect_timeout, Arc::clone(&shared.roots))?;
+    let client = build(purpose, connect_timeout)?;
     clients.insert((purpose, connect_timeout), client.clone());
     Ok(client)
 }
 
-fn build(purpose: Purpose, connect_timeout: Duration, roots: Arc<RootCertStore>) -> Result<reqwest::Client> {
+fn shared() -> Result<Arc<Shared>> {
+    SHARED.get_or_try_init(|| Ok(Shared { roots: Arc::new(roots()?), clients: Clients::default() }))
+}
+
+/// TLS as every connection of this process has it, offering these protocols.
+pub(crate) fn tls(protocols: &[&[u8]]) -> Result<rustls::ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut tls = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|e| Error::new(Kind::Internal, format!("TLS did not start: {e}")))?
-        .with_root_certificates(roots)
+        .with_root_certificates(Arc::clone(&shared()?.roots))
         .with_no_client_auth();
+    tls.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
+    Ok(tls)
+}
+
+fn build(purpose: Purpose, connect_timeout: Duration) -> Result<reqwest::Client> {
     let builder = reqwest::Client::builder()
-        .user_agent(concat!("headrace/", env!("CARGO_PKG_VERSION")))
+        .user_agent(USER_AGENT)
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(connect_timeout)
         .pool_idle_timeout(Duration::from_secs(20)) // S3 closes idle connections after about as long
         .tcp_keepalive(Duration::from_secs(15));
-    let builder = match purpose {
-        Purpose::ObjectStore => {
-            tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-            builder.http1_only().pool_max_idle_per_host(64)
-        }
-        Purpose::Catalog => {
-            tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-            builder
-        }
+    let (builder, protocols): (_, &[&[u8]]) = match purpose {
+        Purpose::ObjectStore => (builder.http1_only().pool_max_idle_per_host(64), &[b"http/1.1"]),
+        Purpose::Catalog => (builder, &[b"h2", b"http/1.1"]),
     };
-    builder.tls_backend_preconfigured(tls).build().map_err(|e| {
+    builder.tls_backend_preconfigured(tls(protocols)?).build().map_err(|e| {
         let why = explain(e).text;
         Error::new(Kind::Configuration, format!("the HTTP client could not be made: {why}"))
             .hint("look at the variables HTTP_PROXY, HTTPS_PROXY and NO_PROXY")
@@ -151,7 +157,7 @@ pub(crate) fn explain(error: reqwest::Error) -> Trouble {
 }
 
 /// TLS errors come inside one or two of `std::io`'s, which do not show what they wrap as their source.
-fn is_certificate(cause: &(dyn std::error::Error + 'static)) -> bool {
+pub(crate) fn is_certificate(cause: &(dyn std::error::Error + 'static)) -> bool {
     if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
         return matches!(tls, rustls::Error::InvalidCertificate(_));
     }

@@ -53,7 +53,7 @@ pub(crate) async fn fill(context: &Arc<Context>, groups: Vec<Group>, parts: Vec<
         plan_units(group, row, &mut units)?;
     }
     context.progress.announce(units.iter().map(|unit| unit.bytes).sum());
-    let work = units.into_iter().map(|unit| crate::load::spawn(run_unit(Arc::clone(context), unit)));
+    let work = units.into_iter().map(|unit| crate::runtime::spawn(run_unit(Arc::clone(context), unit)));
     futures::stream::iter(work).buffer_unordered(CONCURRENT_UNITS).try_collect::<Vec<()>>().await?;
     Ok(())
 }

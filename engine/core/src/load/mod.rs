@@ -38,8 +38,8 @@ use crate::store::Store;
 pub use request::LoadRequest;
 pub use source::{FileTask, SchemaSource, schema_of};
 
-/// Requests at a time: S3 gives 40 to 90 MB/s to each connection.
-const CONCURRENT_REQUESTS: usize = 16;
+/// Requests at a time at most; how many of them help is found by the fetcher. S3 gives 40 to 90 MB/s to each connection.
+const CONCURRENT_REQUESTS: usize = 64;
 
 /// Compressed bytes decoded so far, and in all: read by whoever draws a bar.
 #[derive(Debug, Default)]
@@ -107,14 +107,6 @@ impl Context {
         });
         task.await.map_err(|e| if e.is_panic() { on_panic } else { Error::new(Kind::Cancelled, "cancelled") })?
     }
-}
-
-/// Runs a future on its own task, so that several move bytes at once; dropping the handle ends it.
-pub(crate) async fn spawn<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    let mut tasks = tokio::task::JoinSet::new();
-    tasks.spawn(work);
-    let stopped = || Error::new(Kind::Cancelled, "cancelled");
-    tasks.join_next().await.ok_or_else(stopped)?.map_err(|_| stopped())?
 }
 
 /// Loads Parquet files without a table: the first file's columns, matched by name in the others.

@@ -39,7 +39,7 @@ pub(crate) async fn select(context: &Arc<Context>, groups: Vec<Group>) -> Result
     let work = groups.into_iter().map(|group| {
         let (context, wanted) = (Arc::clone(context), Arc::clone(&wanted));
         let task = async move { select_group(&context, group, &wanted).await };
-        crate::load::spawn(task)
+        crate::runtime::spawn(task)
     });
     let groups: Vec<Option<Group>> = futures::stream::iter(work).buffered(CONCURRENT_GROUPS).try_collect().await?;
     Ok(groups.into_iter().flatten().collect())

@@ -34,7 +34,8 @@ impl Wanted {
         }
     }
 
-    fn of(&self, size: u64) -> Range<u64> {
+    /// The range it is of an object of this size.
+    pub(crate) fn of(&self, size: u64) -> Range<u64> {
         match self {
             Wanted::Bounded(range) => range.clone(),
             Wanted::Suffix(length) => size.saturating_sub(*length)..size,

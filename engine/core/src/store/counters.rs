@@ -10,6 +10,10 @@ pub struct Counters {
     requests: AtomicU64,
     retries: AtomicU64,
     bytes: AtomicU64,
+    connections: AtomicU64,
+    throttles: AtomicU64,
+    waiting_ns: AtomicU64,
+    receiving_ns: AtomicU64,
     clock: Mutex<Clock>,
 }
 
@@ -40,6 +44,41 @@ impl Counters {
     pub fn wall(&self) -> Duration {
         let clock = self.clock.lock().unwrap_or_else(PoisonError::into_inner);
         clock.total + clock.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    /// Connections opened; the other requests went over one that was open. None through a proxy.
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Answers that asked to slow down.
+    pub fn throttles(&self) -> u64 {
+        self.throttles.load(Ordering::Relaxed)
+    }
+
+    /// From a request until the head of its answer, summed over requests.
+    pub fn waiting(&self) -> Duration {
+        Duration::from_nanos(self.waiting_ns.load(Ordering::Relaxed))
+    }
+
+    /// From the head of an answer until the end of its body, summed over requests.
+    pub fn receiving(&self) -> Duration {
+        Duration::from_nanos(self.receiving_ns.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn connection(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn throttle(&self) {
+        self.throttles.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One attempt: its head came after `waited`, its body after `received` more.
+    pub(crate) fn times(&self, waited: Duration, received: Duration) {
+        let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.waiting_ns.fetch_add(nanoseconds(waited), Ordering::Relaxed);
+        self.receiving_ns.fetch_add(nanoseconds(received), Ordering::Relaxed);
     }
 
     pub(crate) fn request(&self, is_retry: bool) {

@@ -6,9 +6,7 @@ use std::fs::{File, Metadata};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
-use bytes::BytesMut;
-
-use super::answer::{Head, Wanted, too_short};
+use super::answer::too_short;
 use super::pin::Identity;
 use super::retry::Failure;
 use crate::error::{Error, Kind, Result};
@@ -16,26 +14,31 @@ use crate::error::{Error, Kind, Result};
 /// Folders nested deeper are taken for a loop of links.
 const DEEPEST: usize = 64;
 
-/// Reads bytes of a file. Blocks.
-pub(crate) fn read(path: &str, wanted: &Wanted, limit: u64) -> Result<(Head, BytesMut), Failure> {
+/// A file that is open, and what it was then.
+pub(crate) struct Opened {
+    file: File,
+    pub identity: Identity,
+}
+
+/// Opens a file. Blocks.
+pub(crate) fn open(path: &str) -> Result<Opened, Failure> {
     let file = File::open(path).map_err(|e| failure(&e))?;
     let metadata = file.metadata().map_err(|e| failure(&e))?;
     if metadata.is_dir() {
         return Err(Failure::lasting(Kind::ObjectNotFound, "this is a folder, not a file"));
     }
-    let identity = identity(&metadata);
-    let range = match wanted {
-        Wanted::Bounded(range) => range.clone(),
-        Wanted::Suffix(length) => identity.size.saturating_sub(*length)..identity.size,
-        Wanted::Whole => 0..identity.size,
-    };
-    if range.end > identity.size {
-        return Err(too_short(identity.size, &range));
+    Ok(Opened { file, identity: identity(&metadata) })
+}
+
+impl Opened {
+    /// Fills the memory with the bytes from `start` on. Blocks.
+    pub(crate) fn read(&self, start: u64, into: &mut [u8]) -> Result<(), Failure> {
+        let range = start..start.saturating_add(into.len() as u64);
+        if range.end > self.identity.size {
+            return Err(too_short(self.identity.size, &range));
+        }
+        self.file.read_exact_at(into, start).map_err(|e| failure(&e))
     }
-    let length = super::transfer::checked_length(&range, limit)?;
-    let mut buffer = BytesMut::zeroed(length);
-    file.read_exact_at(&mut buffer, range.start).map_err(|e| failure(&e))?;
-    Ok((Head { identity, range }, buffer))
 }
 
 /// Bytes of a file. Blocks.

@@ -4,16 +4,18 @@
 //! so a forked child has its own. Its futures run on the engine's runtime ([`crate::runtime`]). Must not know: Parquet,
 //! Iceberg, which ranges belong together ([`crate::fetch`] does).
 //!
-//! Inside, top to bottom: [`transfer`] repeats attempts; [`s3`] makes one and [`answer`] judges it; [`local`] reads files;
-//! [`list`] lists; [`credentials`] signs, with what [`settings`] or [`ambient`] knows; [`location`] parses and refuses.
+//! Inside, top to bottom: [`transfer`] repeats attempts; [`s3`] makes one over the [`wire`], [`answer`] judges its head,
+//! [`answered`] brings its body into [`memory`]; [`local`] reads files; [`list`] lists; [`credentials`] signs, with what [`settings`] or [`ambient`] knows; [`location`] parses and refuses.
 
 mod ambient;
 mod answer;
+mod answered;
 mod counters;
 mod credentials;
 mod list;
 mod local;
 mod location;
+pub(crate) mod memory;
 mod pin;
 mod retry;
 mod s3;
@@ -21,6 +23,7 @@ mod s3;
 pub(crate) mod scripted;
 mod settings;
 mod transfer;
+mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -155,20 +158,19 @@ impl Store {
         let read = async {
             let object = self.open(location)?;
             match range {
-                None => object
-                    .source()
-                    .discover(Wanted::Whole, &pin, &counters, LARGEST_WHOLE)
-                    .await
-                    .map(|(_, bytes)| bytes),
-                Some(range) if range.start >= range.end => Ok(bytes::BytesMut::new()),
+                None => {
+                    let discovered = object.source().discover(Wanted::Whole, &pin, &counters, LARGEST_WHOLE).await;
+                    discovered.map(|(_, bytes)| bytes)
+                }
+                Some(range) if range.start >= range.end => Ok(Bytes::new()),
                 Some(range) => {
-                    let length = checked_length(&range, LARGEST_WHOLE)?;
-                    let room = if object.is_remote() { length } else { 0 };
-                    object.source().fill(range, &pin, bytes::BytesMut::with_capacity(room), &counters).await
+                    let (frozen, slot) = memory::room(checked_length(&range, LARGEST_WHOLE)?)?;
+                    object.source().fill(range, &pin, slot, &counters).await?;
+                    memory::bytes(frozen)
                 }
             }
         };
-        read.await.map(bytes::BytesMut::freeze).map_err(|error: Error| error.at(location))
+        read.await.map_err(|error: Error| error.at(location))
     }
 
     /// Bytes of an object.

@@ -1,4 +1,4 @@
-//! One bucket of S3: URLs, signatures, one request and its answer. The seam under which another transport may be put.
+//! One bucket of S3: URLs, signatures, one request and its answer, over the [`wire`](super::wire) or through a proxy.
 //!
 //! One attempt only: [`super::transfer`] asks again. Redirects are not followed, so a signature reaches only the endpoint
 //! it was made for. Must not know: retries, pins, which bytes belong together.
@@ -7,45 +7,53 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::{BufMut, BytesMut};
 use http::{HeaderMap, StatusCode};
+use hyper_util::client::proxy::matcher::Matcher;
 use object_store::aws::AwsAuthorizer;
 use object_store::client::{HttpRequest, HttpRequestBody};
-use url::Url;
+use url::{Position, Url};
 
 use super::answer::{Head, Wanted, head, refusal, says_expired, size_of_unsatisfied};
+use super::answered::Answered;
+use super::counters::Counters;
 use super::credentials::{Credentials, Signer};
+use super::memory::Filling;
 use super::pin::Identity;
 use super::retry::{Again, Failure};
 use super::settings::{Settings, origin};
+use super::wire::{Origin, Wire, wire};
 use crate::error::{Error, Kind, Result};
-use crate::http::client::{CERTIFICATE_HINT, Phase, Purpose, Trouble, client, explain};
+use crate::http::client::{CERTIFICATE_HINT, Phase, Purpose, Trouble, USER_AGENT, client, explain};
 
 /// Of a refusal's body no more is read.
 const LARGEST_REFUSAL: usize = 64 << 10;
-/// A body may take this long, and as much again as its bytes need at [`SLOWEST`].
-const LONGEST_BODY_S: u64 = 60;
-/// Bytes per second below which a connection is given up although it is not silent.
-const SLOWEST: u64 = 16 << 10;
-/// A silence is noticed to this fraction of the idle timeout.
-const TICKS: u32 = 4;
 
-/// A bucket, with the clients and credentials of this process.
+/// A bucket, with the connections and credentials of this process.
 pub(crate) struct Bucket {
     name: String,
     /// URL of the bucket, without a trailing slash.
     base: String,
-    client: reqwest::Client,
+    way: Way,
     credentials: Arc<Credentials>,
     pub(crate) settings: Arc<Settings>,
     /// The endpoint has answered at least once.
     reached: AtomicBool,
 }
 
+/// How requests reach the endpoint.
+enum Way {
+    Wire {
+        wire: Arc<Wire>,
+        origin: Arc<Origin>,
+    },
+    /// The environment names a proxy for it, and how to speak with one is the client's business.
+    Proxy(reqwest::Client),
+}
+
 /// An answer whose head is good; its body is still on the wire.
 pub(crate) struct Answer {
     pub head: Head,
-    response: Option<reqwest::Response>,
+    answered: Option<Answered>,
 }
 
 struct Refused {
@@ -54,12 +62,23 @@ struct Refused {
     body: String,
 }
 
+impl Way {
+    fn to(base: &str, settings: &Settings) -> Result<Way> {
+        let uri = base.parse::<http::Uri>().ok();
+        let is_proxied = uri.is_some_and(|uri| Matcher::from_system().intercept(&uri).is_some());
+        match Url::parse(base).ok().as_ref().and_then(Origin::of).filter(|_| !is_proxied) {
+            Some(origin) => Ok(Way::Wire { wire: wire()?, origin: Arc::new(origin) }),
+            None => client(Purpose::ObjectStore, settings.connect_timeout).map(Way::Proxy),
+        }
+    }
+}
+
 impl Bucket {
     /// A bucket; nothing is asked yet.
     pub(crate) fn new(name: &str, settings: Arc<Settings>, credentials: Arc<Credentials>) -> Result<Bucket> {
         let base = base_url(name, &settings)?;
-        let client = client(Purpose::ObjectStore, settings.connect_timeout)?;
-        Ok(Bucket { name: name.to_owned(), base, client, credentials, settings, reached: AtomicBool::new(false) })
+        let way = Way::to(&base, &settings)?;
+        Ok(Bucket { name: name.to_owned(), base, way, credentials, settings, reached: AtomicBool::new(false) })
     }
 
     /// Whether the endpoint has ever answered.
@@ -68,17 +87,23 @@ impl Bucket {
     }
 
     /// Asks for bytes of an object. The answer's head is checked; nothing of its body is read yet.
-    pub(crate) async fn get(&self, key: &str, wanted: &Wanted, if_match: Option<&str>) -> Result<Answer, Failure> {
+    pub(crate) async fn get(
+        &self,
+        key: &str,
+        wanted: &Wanted,
+        if_match: Option<&str>,
+        counters: &Counters,
+    ) -> Result<Answer, Failure> {
         if key.is_empty() {
             return Err(Failure::lasting(Kind::InvalidArgument, "the location names a bucket, not an object"));
         }
         let range = wanted.header();
         let mut headers = vec![("range", range.as_str())];
         headers.extend(if_match.map(|tag| ("if-match", tag)));
-        match self.send(&format!("/{}", encode(key, b"/")), &headers).await? {
-            Ok(response) => {
-                let head = head(response.status(), response.headers(), wanted)?;
-                Ok(Answer { head, response: Some(response) })
+        match self.send(&format!("/{}", encode(key, b"/")), &headers, counters).await? {
+            Ok(answered) => {
+                let head = head(answered.status, &answered.headers, wanted)?;
+                Ok(Answer { head, answered: Some(answered) })
             }
             Err(refused) if refused.status == StatusCode::RANGE_NOT_SATISFIABLE => self.unsatisfied(&refused, wanted),
             Err(refused) => Err(self.explain_refusal(&refused)),
@@ -87,15 +112,13 @@ impl Bucket {
 
     /// A text that the bucket itself answers with, for listings.
     pub(crate) async fn query(&self, query: &str, limit: usize) -> Result<String, Failure> {
-        let response = match self.send(&format!("/?{query}"), &[]).await? {
-            Ok(response) => response,
+        let mut answered = match self.send(&format!("/?{query}"), &[], &Counters::default()).await? {
+            Ok(answered) => answered,
             Err(refused) => return Err(self.explain_refusal(&refused)),
         };
-        let (text, cut) = self.read_text(response, limit).await?;
-        if cut {
-            Err(Failure::lasting(Kind::Storage, format!("a listing of more than {limit} bytes")))
-        } else {
-            Ok(text)
+        match self.read_text(&mut answered, limit).await? {
+            (_, true) => Err(Failure::lasting(Kind::Storage, format!("a listing of more than {limit} bytes"))),
+            (text, false) => Ok(text),
         }
     }
 
@@ -110,7 +133,7 @@ impl Bucket {
             // No range that ends with the object is beyond an object of one byte or more.
             Wanted::Suffix(_) | Wanted::Whole if size.unwrap_or(0) == 0 => {
                 let tag = refused.headers.get(http::header::ETAG).and_then(|tag| tag.to_str().ok()).map(str::to_owned);
-                Ok(Answer { head: Head { identity: Identity { tag, size: 0 }, range: 0..0 }, response: None })
+                Ok(Answer { head: Head { identity: Identity { tag, size: 0 }, range: 0..0 }, answered: None })
             }
             Wanted::Bounded(range) => match size {
                 Some(size) if size < range.end => Err(super::answer::too_short(size, range)),
@@ -125,70 +148,69 @@ impl Bucket {
         &self,
         target: &str,
         headers: &[(&str, &str)],
-    ) -> Result<Result<reqwest::Response, Refused>, Failure> {
+        counters: &Counters,
+    ) -> Result<Result<Answered, Refused>, Failure> {
         let url = format!("{}{target}", self.base);
+        let url = Url::parse(&url).map_err(|_| unmade("URL"))?;
         let mut renewed = false;
         loop {
             let signer = self.credentials.signer().await?;
-            let request = self.request(&url, headers, signer.as_ref())?;
-            // The client itself gives up a connection that is not made; a little longer, so that it can say so.
+            let headers = self.signed(&url, headers, signer.as_ref())?;
+            // Connecting has a timeout of its own; a little longer, so that it can say so.
             let patience = self.settings.connect_timeout.max(self.settings.idle_timeout) + Duration::from_millis(500);
-            let response = match tokio::time::timeout(patience, self.client.execute(request)).await {
-                Ok(result) => result.map_err(|e| self.no_answer(explain(e)))?,
+            let mut answered = match tokio::time::timeout(patience, self.exchange(&url, headers, counters)).await {
+                Ok(result) => result.map_err(|trouble| self.no_answer(trouble))?,
                 Err(_) => return Err(self.no_answer(silence())),
             };
             self.reached.store(true, Ordering::Relaxed);
-            if response.status().is_success() {
-                return Ok(Ok(response));
+            if answered.status.is_success() {
+                return Ok(Ok(answered));
             }
-            let (status, headers) = (response.status(), response.headers().clone());
-            let (body, _) = self.read_text(response, LARGEST_REFUSAL).await?;
+            let (body, _) = self.read_text(&mut answered, LARGEST_REFUSAL).await?;
             if let Some(signer) = signer
                 && !renewed
-                && says_expired(status, &body)
+                && says_expired(answered.status, &body)
                 && self.credentials.expired(&signer).await?
             {
                 renewed = true;
                 continue;
             }
-            return Ok(Err(Refused { status, headers, body }));
+            return Ok(Err(Refused { status: answered.status, headers: answered.headers, body }));
         }
     }
 
-    fn request(
-        &self,
-        url: &str,
-        headers: &[(&str, &str)],
-        signer: Option<&Signer>,
-    ) -> Result<reqwest::Request, Failure> {
-        let internal = |what: &str| Failure::lasting(Kind::Internal, format!("the request could not be made: {what}"));
-        let mut request = http::Request::get(url);
+    /// One request, one head.
+    async fn exchange(&self, url: &Url, headers: HeaderMap, counters: &Counters) -> Result<Answered, Trouble> {
+        match &self.way {
+            Way::Wire { wire, origin } => {
+                let request = request_head(url, &headers);
+                let sent = wire.send(origin, &request, self.settings.connect_timeout, counters).await;
+                sent.map(Answered::from)
+            }
+            Way::Proxy(client) => {
+                let mut request = reqwest::Request::new(http::Method::GET, url.clone());
+                *request.headers_mut() = headers;
+                client.execute(request).await.map(Answered::from).map_err(explain)
+            }
+        }
+    }
+
+    fn signed(&self, url: &Url, headers: &[(&str, &str)], signer: Option<&Signer>) -> Result<HeaderMap, Failure> {
+        let mut request = http::Request::get(url.as_str());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let mut request: HttpRequest = request.body(HttpRequestBody::empty()).map_err(|_| internal("URL or header"))?;
-        let parsed = Url::parse(url).map_err(|_| internal("URL"))?;
+        let mut request: HttpRequest = request.body(HttpRequestBody::empty()).map_err(|_| unmade("URL or header"))?;
         if let Some(signer) = signer {
             let authorizer = AwsAuthorizer::new(&signer.credential, "s3", &self.settings.region);
-            authorizer.try_authorize(&mut request, None).map_err(|_| internal("signature"))?;
+            authorizer.try_authorize(&mut request, None).map_err(|_| unmade("signature"))?;
         }
-        let mut sent = reqwest::Request::new(http::Method::GET, parsed);
-        *sent.headers_mut() = std::mem::take(request.headers_mut());
-        Ok(sent)
+        Ok(std::mem::take(request.headers_mut()))
     }
 
-    async fn read_text(&self, mut response: reqwest::Response, limit: usize) -> Result<(String, bool), Failure> {
-        let mut body = Vec::new();
-        loop {
-            let chunk = tokio::time::timeout(self.settings.idle_timeout, response.chunk()).await;
-            match chunk {
-                Ok(Ok(Some(chunk))) if body.len() + chunk.len() <= limit => body.extend_from_slice(&chunk),
-                Ok(Ok(Some(_))) => return Ok((String::from_utf8_lossy(&body).into_owned(), true)),
-                Ok(Ok(None)) => return Ok((String::from_utf8_lossy(&body).into_owned(), false)),
-                Ok(Err(error)) => return Err(self.no_answer(explain(error))),
-                Err(_) => return Err(self.no_answer(silence())),
-            }
-        }
+    async fn read_text(&self, answered: &mut Answered, limit: usize) -> Result<(String, bool), Failure> {
+        let text = answered.text(limit, &self.settings).await;
+        text.map_err(|text| self.no_answer(Trouble { phase: Phase::Broken, text }))
     }
 
     fn no_answer(&self, trouble: Trouble) -> Failure {
@@ -210,53 +232,34 @@ fn silence() -> Trouble {
     Trouble { phase: Phase::Timeout, text: "it stayed silent".to_owned() }
 }
 
+fn unmade(what: &str) -> Failure {
+    Failure::lasting(Kind::Internal, format!("the request could not be made: {what}"))
+}
+
 impl Answer {
-    /// Appends the body to `into`, which has room for it. On failure `into` keeps what came.
-    pub(crate) async fn read_into(self, into: &mut BytesMut, settings: &Settings) -> Result<(), Failure> {
-        let Some(mut response) = self.response else { return Ok(()) };
-        let mut missing = usize::try_from(self.head.range.end - self.head.range.start).unwrap_or(usize::MAX);
-        let most_ticks = ticks(settings, missing as u64);
-        let tick = tokio::time::sleep(settings.idle_timeout / TICKS);
-        tokio::pin!(tick);
-        let (mut ticks, mut silent) = (0u64, 0);
-        loop {
-            // The timer is looked at once a tick, not once a chunk: chunks come by the ten thousand.
-            tokio::select! {
-                biased;
-                chunk = response.chunk() => match chunk {
-                    Ok(Some(chunk)) if chunk.len() <= missing => {
-                        into.put_slice(&chunk);
-                        missing -= chunk.len();
-                        silent = 0;
-                    }
-                    Ok(Some(_)) => return Err(broken("more bytes than announced")),
-                    Ok(None) if missing == 0 => return Ok(()),
-                    Ok(None) => return Err(broken(&format!("it ended {missing} bytes short"))),
-                    Err(error) => return Err(broken(&explain(error).text)),
-                },
-                () = &mut tick => {
-                    (ticks, silent) = (ticks + 1, silent + 1);
-                    if silent > TICKS {
-                        return Err(broken(&format!("nothing came for {:?}, {missing} bytes short", settings.idle_timeout)));
-                    }
-                    if ticks > most_ticks {
-                        return Err(broken(&format!("it came too slowly, {missing} bytes short")));
-                    }
-                    tick.as_mut().reset(tokio::time::Instant::now() + settings.idle_timeout / TICKS);
-                }
-            }
+    /// Fills `into` with the body. On failure what came stays.
+    pub(crate) async fn fill(self, into: &mut Filling<'_>, settings: &Settings) -> Result<(), Failure> {
+        match self.answered {
+            Some(answered) => answered.fill(into, settings).await,
+            None => Ok(()),
         }
     }
 }
 
-fn ticks(settings: &Settings, bytes: u64) -> u64 {
-    let tick_ms = u64::try_from((settings.idle_timeout / TICKS).as_millis()).unwrap_or(u64::MAX).max(1);
-    (LONGEST_BODY_S + bytes / SLOWEST) * 1000 / tick_ms + u64::from(TICKS)
-}
-
-fn broken(what: &str) -> Failure {
-    Failure::passing(Kind::Storage, Again::Transient, format!("the body of the answer broke off: {what}"))
-        .hint("the connection to the store is not stable: look at proxies, timeouts (s3.request-timeout) and the store")
+/// A request as it goes over the wire. The signature covers this host and this path.
+fn request_head(url: &Url, headers: &HeaderMap) -> Vec<u8> {
+    let (path, host) =
+        (&url[Position::BeforePath..Position::AfterQuery], &url[Position::BeforeHost..Position::AfterPort]);
+    let first = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nuser-agent: {USER_AGENT}\r\naccept: */*\r\n");
+    let mut head = first.into_bytes();
+    for (name, value) in headers {
+        head.extend_from_slice(name.as_str().as_bytes());
+        head.extend_from_slice(b": ");
+        head.extend_from_slice(value.as_bytes());
+        head.extend_from_slice(b"\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+    head
 }
 
 /// URL of a bucket: its name in the path or in front of the host.

@@ -8,7 +8,7 @@ use arrow_buffer::{Buffer, NullBuffer};
 use super::validity::Validity;
 use crate::arena::{Account, Frozen, Region, Slot};
 use crate::error::{Error, Kind, Result};
-use crate::frame::parallel;
+use crate::parallel;
 
 const OFFSET_BYTES: usize = 8;
 
