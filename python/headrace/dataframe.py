@@ -148,8 +148,8 @@ class MetaflowDataFrame:
         """What the load moved at what speed, and what it waited for; empty for a frame that was not loaded.
 
         ``fetch``: requests, retries, bytes, the seconds during which any was under way, MB/s. ``decode``: bytes as they
-        are in the files, seconds summed over threads, user and system CPU seconds, MB/s a thread, column chunks decoded
-        straight into memory and by the general reader. ``stages``: wall seconds. ``bound``: by "network", "decode" or
+        are in the files, wall and CPU seconds summed over threads, MB/s a thread, column chunks decoded straight into
+        memory and by the general reader. ``stages``: wall seconds. ``bound``: by "network", "decode" or
         "memory", and why in words. ``cpu_user_s`` and ``cpu_system_s`` are the whole process's during the load.
         """
         found: dict[str, Any] = json.loads(self._frame.metrics)

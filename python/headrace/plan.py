@@ -258,8 +258,8 @@ def _told(metrics: dict[str, Any]) -> list[str]:
         f" {metrics['cpu_user_s']:.2f} s user, {metrics['cpu_system_s']:.2f} s system",
         f"  fetched: {_size(fetch['bytes'])} in {fetch['requests']:,} requests ({fetch['retries']:,} retries),"
         f" {fetch['mb_per_s']:,.0f} MB/s",
-        f"  decoded: {_size(decode['bytes'])}, {decode['mb_per_s']:,.0f} MB/s a thread, CPU"
-        f" {decode['cpu_user_s']:.2f} s user, {decode['cpu_system_s']:.2f} s system; {chunks}",
+        f"  decoded: {_size(decode['bytes'])}, {decode['mb_per_s']:,.0f} MB/s a thread, CPU {decode['cpu_s']:.2f} s;"
+        f" {chunks}",
         f"  bound by {metrics['bound']['by']}: {metrics['bound']['why']}",
     ]
 

@@ -1,7 +1,7 @@
 //! What moved at what speed: counted while a load runs, told as JSON when it is done.
 //!
-//! CPU time is asked of the kernel, thread by thread (`getrusage`, RUSAGE_THREAD), where it is Linux. Must not know: how
-//! bytes are fetched or decoded.
+//! CPU time is the kernel's own account: exact for a thread, user and system apart only for the process (by ticks, so not
+//! for work of milliseconds). Must not know: how bytes are fetched or decoded.
 
 #![allow(unsafe_code)]
 
@@ -36,19 +36,16 @@ impl Counter {
 #[derive(Debug, Default)]
 pub struct Busy {
     wall: Counter,
-    user: Counter,
-    system: Counter,
+    cpu: Counter,
 }
 
 impl Busy {
     /// Runs `work` and adds its time.
     pub fn time<T>(&self, work: impl FnOnce() -> T) -> T {
-        let (started, (user, system)) = (Instant::now(), thread_cpu());
+        let (started, cpu) = (Instant::now(), thread_cpu());
         let done = work();
-        let (user_now, system_now) = thread_cpu();
         self.wall.add(nanoseconds(started.elapsed()));
-        self.user.add(nanoseconds(user_now.saturating_sub(user)));
-        self.system.add(nanoseconds(system_now.saturating_sub(system)));
+        self.cpu.add(nanoseconds(thread_cpu().saturating_sub(cpu)));
         done
     }
 
@@ -66,27 +63,22 @@ fn seconds(counter: &Counter) -> f64 {
     counter.get() as f64 / 1e9
 }
 
-/// User and system time of this thread; zero where the system does not tell.
-#[cfg(target_os = "linux")]
-fn thread_cpu() -> (Duration, Duration) {
-    cpu(libc::RUSAGE_THREAD)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn thread_cpu() -> (Duration, Duration) {
-    (Duration::ZERO, Duration::ZERO)
+/// CPU time of this thread.
+fn thread_cpu() -> Duration {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a timespec of our own.
+    match unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut now) } {
+        0 => Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0)),
+        _ => Duration::ZERO,
+    }
 }
 
 /// User and system time of the process.
 fn process_cpu() -> (Duration, Duration) {
-    cpu(libc::RUSAGE_SELF)
-}
-
-fn cpu(whose: libc::c_int) -> (Duration, Duration) {
     // SAFETY: rusage is plain numbers, for which zero is a value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: the pointer is to a rusage of our own.
-    if unsafe { libc::getrusage(whose, &raw mut usage) } != 0 {
+    if unsafe { libc::getrusage(libc::RUSAGE_SELF, &raw mut usage) } != 0 {
         return (Duration::ZERO, Duration::ZERO);
     }
     let time = |value: libc::timeval| {
@@ -189,20 +181,18 @@ impl LoadMetrics {
             "decode": {
                 "bytes": self.encoded.get(),
                 "thread_s": self.decode.seconds(),
-                "cpu_user_s": seconds(&self.decode.user),
-                "cpu_system_s": seconds(&self.decode.system),
+                "cpu_s": seconds(&self.decode.cpu),
                 "mb_per_s": rate(self.encoded.get(), self.decode.seconds()),
                 "direct_chunks": self.direct.get(),
                 "general_chunks": self.general.get(),
             },
-            "bound": self.bound(wall, fetched, threads),
+            "bound": self.bound(wall, (user, system), fetched, threads),
         })
         .to_string()
     }
 
     /// What the load waited for, as a word and in words.
-    fn bound(&self, wall: f64, fetched: Fetched, threads: usize) -> Value {
-        let (user, system) = (seconds(&self.decode.user), seconds(&self.decode.system));
+    fn bound(&self, wall: f64, (user, system): (f64, f64), fetched: Fetched, threads: usize) -> Value {
         let share = if wall > 0.0 { self.decode.seconds() / (wall * threads.max(1) as f64) } else { 0.0 };
         let busy = format!("{threads} decoders worked {:.0} % of {wall:.2} s", 100.0 * share.min(1.0));
         let megabytes = rate(fetched.bytes, fetched.busy.as_secs_f64());
@@ -211,7 +201,8 @@ impl LoadMetrics {
             ("network", format!("{busy} and waited for bytes, which came at {megabytes:.0} MB/s: {advice}"))
         } else if system > user {
             let advice = "memory that a load used before is faster: load again in this process, or in smaller shards";
-            ("memory", format!("{busy}, {system:.2} s of it in the kernel handing out memory, {user:.2} s decoding: {advice}"))
+            let spent = format!("{system:.2} s of CPU in the kernel, handing out memory, {user:.2} s outside");
+            ("memory", format!("{busy}; {spent}: {advice}"))
         } else {
             ("decode", format!("{busy}: more cores or fewer columns would help, a faster network would not"))
         };

@@ -7,9 +7,12 @@
 
 use std::ptr::NonNull;
 
-/// Below this, memory is the heap's: a mapping is rounded up to 2 MiB, which would waste more than it saves.
-pub(super) const MAPPED_FROM_BYTES: usize = 4 << 20;
+/// Below this, memory is the heap's: a mapping costs two system calls.
+pub(super) const MAPPED_FROM_BYTES: usize = 512 << 10;
 const HUGE_PAGE_BYTES: usize = 2 << 20;
+const PAGE_BYTES: usize = 4 << 10;
+/// A mapping is rounded up to whole huge pages if that adds no more than this fraction; else its end lies in small pages.
+const LARGEST_ROUNDING: usize = 16;
 /// Arrow asks for 64-byte alignment.
 pub(super) const ALIGNMENT_BYTES: usize = 64;
 
@@ -30,7 +33,7 @@ pub(super) struct Heap {
     layout: std::alloc::Layout,
 }
 
-/// Whole huge pages.
+/// Memory that begins at a huge page and is as long as [`rounded`] says.
 pub(super) struct Mapping {
     start: NonNull<u8>,
     length: usize,
@@ -69,9 +72,10 @@ impl Memory {
     }
 }
 
-/// `length` in whole huge pages; None beyond the address space.
+/// Bytes of a mapping for `length`: whole huge pages where that wastes little. None beyond the address space.
 pub(super) fn rounded(length: usize) -> Option<usize> {
-    length.checked_next_multiple_of(HUGE_PAGE_BYTES)
+    let huge = length.checked_next_multiple_of(HUGE_PAGE_BYTES)?;
+    if huge - length <= length / LARGEST_ROUNDING { Some(huge) } else { length.checked_next_multiple_of(PAGE_BYTES) }
 }
 
 impl Mapping {
@@ -88,6 +92,10 @@ impl Mapping {
         let skip = base.as_ptr().align_offset(HUGE_PAGE_BYTES);
         // SAFETY: skip < HUGE_PAGE_BYTES, and the mapping is that much longer than `length`.
         let start = unsafe { base.add(skip) };
+        // The mapping ends where the memory does: the kernel would back its last part with a whole huge page else.
+        // SAFETY: skip + length <= mapped, both multiples of a page; nobody uses what is cut off.
+        let cut = unsafe { libc::munmap(start.add(length).as_ptr().cast(), mapped - skip - length) };
+        let mapped = if cut == 0 { skip + length } else { mapped };
         // SAFETY: the range lies in the mapping just made. Refusal (no such feature) is harmless.
         #[cfg(target_os = "linux")]
         let _ = unsafe { libc::madvise(start.as_ptr().cast(), length, libc::MADV_HUGEPAGE) };

@@ -52,21 +52,26 @@ unsafe impl Sync for Slot {}
 impl Region {
     /// A region of `length` bytes whose contents mean nothing yet.
     pub fn new(length: usize) -> Result<Region> {
-        Region::of(length, None)
+        Region::of(length, None, false)
     }
 
-    /// The same, counted against a load's account.
+    /// The same for memory that is soon given back: it may lie in a mapping that is several times as large.
+    pub fn lent(length: usize) -> Result<Region> {
+        Region::of(length, None, true)
+    }
+
+    /// A region that stays, counted against a load's account.
     pub fn counted(length: usize, account: &Account) -> Result<Region> {
         let share = account.take(length as u64)?;
-        Region::of(length, Some(share))
+        Region::of(length, Some(share), false)
     }
 
-    fn of(length: usize, share: Option<Share>) -> Result<Region> {
+    fn of(length: usize, share: Option<Share>, is_loan: bool) -> Result<Region> {
         let refused = || {
             Error::new(Kind::MemoryLimit, format!("the system refused {length} bytes of column memory"))
                 .hint("load fewer columns or rows, or load in shards")
         };
-        let memory = pool::take(length).ok_or_else(refused)?;
+        let memory = pool::take(length, is_loan).ok_or_else(refused)?;
         Ok(Region { owned: Arc::new(Owned { memory, length, _share: share }) })
     }
 

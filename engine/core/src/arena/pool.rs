@@ -6,12 +6,14 @@
 
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
-use super::memory::{Mapping, Memory, rounded};
+use super::memory::{Mapping, Memory};
 
 /// The bound's share of the machine's memory.
 const SHARE: u64 = 4;
-/// A waiting mapping is taken if it is no more than this fraction larger than what is asked for.
+/// A waiting mapping is taken for memory that stays if it is no more than this fraction larger than what is asked for;
 const LARGEST_WASTE: usize = 8;
+/// for memory that soon comes back, if it is no more than so many times as large.
+const LARGEST_LOAN: usize = 4;
 /// More mappings than this are not kept: a search walks over all of them.
 const LONGEST: usize = 4096;
 
@@ -25,9 +27,9 @@ struct Pool {
 static POOL: Mutex<Pool> = Mutex::new(Pool { waiting: Vec::new(), bytes: 0 });
 
 /// Memory of at least `length` bytes, used before if some is waiting.
-pub(super) fn take(length: usize) -> Option<Memory> {
+pub(super) fn take(length: usize, is_loan: bool) -> Option<Memory> {
     if length >= super::memory::MAPPED_FROM_BYTES
-        && let Some(found) = rounded(length).and_then(|length| lock()?.take(length))
+        && let Some(found) = lock().and_then(|mut pool| pool.take(length, is_loan))
     {
         return Some(Memory::Mapped(found));
     }
@@ -81,8 +83,8 @@ fn bound() -> usize {
 }
 
 impl Pool {
-    fn take(&mut self, length: usize) -> Option<Mapping> {
-        let most = length + length / LARGEST_WASTE;
+    fn take(&mut self, length: usize, is_loan: bool) -> Option<Mapping> {
+        let most = if is_loan { length.saturating_mul(LARGEST_LOAN) } else { length + length / LARGEST_WASTE };
         let fits = |mapping: &Mapping| (length..=most).contains(&mapping.length());
         let candidates = self.waiting.iter().enumerate().filter(|(_, mapping)| fits(mapping));
         let (at, _) = candidates.min_by_key(|(_, mapping)| mapping.length())?;
@@ -120,8 +122,10 @@ mod tests {
         let mut pool = Pool::default();
         assert!(pool.put(mapping(8 << 20), 32 << 20).is_empty());
         assert!(pool.put(mapping(16 << 20), 32 << 20).is_empty());
-        assert!(pool.take(4 << 20).is_none(), "twice as large as what is asked for");
-        assert_eq!(pool.take(16 << 20).unwrap().length(), 16 << 20);
+        assert!(pool.take(4 << 20, false).is_none(), "twice as large as what is asked for");
+        assert_eq!(pool.take(4 << 20, true).unwrap().length(), 8 << 20);
+        assert!(pool.put(mapping(8 << 20), 32 << 20).is_empty());
+        assert_eq!(pool.take(16 << 20, false).unwrap().length(), 16 << 20);
         assert_eq!(pool.bytes, 8 << 20);
         let surplus = pool.put(mapping(28 << 20), 32 << 20);
         assert_eq!(surplus.iter().map(Mapping::length).collect::<Vec<_>>(), [8 << 20], "the oldest goes first");

@@ -130,6 +130,7 @@ pub async fn load_files(
     let (wanted, output) = schema.wanted(positions.as_deref())?;
     let mut request = LoadRequest::with(wanted, Arc::new(output), options)?;
     request.embedded_schema = true;
+    request.all_columns = positions.is_none();
     let files = locations.into_iter().map(|location| FileTask { location, ..FileTask::default() }).collect();
     load(store, files, request, predicate, cancel, progress).await
 }

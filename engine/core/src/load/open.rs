@@ -17,6 +17,8 @@ use crate::parquet::mapping::FileMapping;
 use crate::parquet::pruning::{LeafSource, may_match};
 use crate::parquet::{footer, layout};
 
+/// A file of which all is wanted comes in one request up to this size: a second one costs more than its transfer.
+const WHOLE_FILE_BYTES: u64 = 4 << 20;
 /// Footers under way at once. Each is one small request: latency, not bytes.
 const CONCURRENT_FOOTERS: usize = 32;
 
@@ -74,7 +76,10 @@ pub(crate) async fn open(context: &Arc<Context>, files: Vec<FileTask>) -> Result
 async fn open_one(context: &Context, task: FileTask) -> Result<OpenFile> {
     context.cancel.check()?;
     let object = PinnedObject::new(context.store.clone(), task.location.as_str(), task.size);
-    let object = object.with_fetcher(context.fetcher.clone());
+    let mut object = object.with_fetcher(context.fetcher.clone());
+    if context.request.all_columns && context.request.limit.is_none() && context.predicate == Predicate::True {
+        object = object.with_whole_bytes(WHOLE_FILE_BYTES);
+    }
     let footer = footer::read(&object).await?;
     let place = |error: Error| error.at(&task.location);
     let reader = layout::reader_metadata(footer.metadata, context.request.embedded_schema).map_err(place)?;

@@ -43,6 +43,8 @@ pub struct LoadRequest {
     pub in_flight: u64,
     /// Decode everything with the crate's reader, which every fast path is compared with
     pub reference: bool,
+    /// Whether all columns are wanted, so that most of every file will be read
+    pub all_columns: bool,
     /// Believe Arrow schemas embedded in the files (files without a table)
     pub embedded_schema: bool,
 }
@@ -65,7 +67,8 @@ impl LoadRequest {
         collect_defaults(&whole.fields, &mut defaults)?;
         let arrow = schema.to_arrow()?;
         let wanted = Wanted { schema: arrow.clone(), defaults: Arc::new(defaults), names, by_name: false };
-        LoadRequest::with(wanted, Arc::new(arrow), &value)
+        let all_columns = schema.fields.len() == whole.fields.len();
+        Ok(LoadRequest { all_columns, ..LoadRequest::with(wanted, Arc::new(arrow), &value)? })
     }
 
     /// A request for `wanted` with the options in `value`.
@@ -90,6 +93,7 @@ impl LoadRequest {
             threads: number("threads").map_or_else(available_cores, |threads| threads.clamp(1, 1024) as usize),
             memory_limit: number("memory_limit").unwrap_or_else(crate::arena::available_memory),
             in_flight: number("in_flight").unwrap_or(DEFAULT_IN_FLIGHT_BYTES),
+            all_columns: false,
             embedded_schema: false,
         })
     }

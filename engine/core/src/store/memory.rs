@@ -5,13 +5,15 @@
 use bytes::Bytes;
 
 use crate::arena::{Frozen, Region, Slot};
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
+
+/// Longer memory is no loan: whoever asks for so much at once keeps it.
+const LONGEST_LOAN: usize = 16 << 20;
 
 /// Memory for `length` bytes in one piece. Its content means nothing yet.
 pub(crate) fn room(length: usize) -> Result<(Frozen, Slot)> {
-    let (frozen, slots) = Region::new(length)?.split([length])?;
-    let slot = slots.into_iter().next();
-    slot.map(|slot| (frozen, slot)).ok_or_else(|| Error::new(Kind::Internal, "memory without its slot"))
+    let region = if length <= LONGEST_LOAN { Region::lent(length)? } else { Region::new(length)? };
+    region.whole()
 }
 
 /// Memory for parts that are filled by different tasks and lie one after another.
