@@ -22,7 +22,7 @@ STAMP := $(HEADRACE_VENV)/.headrace-$(shell cat $(REQUIREMENTS) | cksum | cut -d
 BENCH_CACHE ?= $(CACHE)/bench
 BENCH_STAMP := $(BENCH_CACHE)/.headrace-$(shell cat requirements-bench.txt requirements-bench-daft.txt | cksum | cut -d' ' -f1)
 
-.PHONY: help venv lock build test test-rust test-python lint format wheel bench demo demo-stop clean
+.PHONY: help venv lock build test test-rust test-python fuzz asan lint format wheel bench demo demo-stop clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,11 +46,17 @@ build: venv ## Compile the engine and install headrace, editable, into the envir
 test: test-rust test-python ## Rust tests, then Python tests on real servers
 
 test-rust:
-	cargo test --release --locked --workspace $(CARGO_TEST_ARGS)
+	cargo test --release --locked $(CARGO_TEST_ARGS)
 
 test-python: build
 	scripts/install_postgres
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+fuzz: ## Arbitrary bytes as files and metadata, for HEADRACE_FUZZ_SECONDS (60) in all
+	scripts/fuzz
+
+asan: venv ## Rust tests, and Python tests that hand memory over, under AddressSanitizer
+	HEADRACE_PYTHON=$(BIN)/python scripts/asan
 
 lint: venv ## ruff, mypy strict, rustfmt, clippy; warnings are errors
 	$(BIN)/ruff check .

@@ -139,12 +139,16 @@ fn runs<T: Clone>(random: &mut StdRng, rows: usize, next: impl Fn(&mut StdRng) -
 /// Which values a column has: numbers that stand for values, spread out or as they are.
 fn keys(random: &mut StdRng, rows: usize) -> Vec<u64> {
     let few = pick(random, &[1, 2, 3, 15, 16, 17, 200, 300, 5000]);
-    let spread = random.random_bool(0.5);
+    let spread = random.random_bool(0.4);
     let numbers: Vec<u64> = match random.random_range(0..6) {
         0 => vec![random.random(); rows],
         1 | 2 => (0..rows).map(|_| random.random_range(0..few)).collect(),
         3 => runs(random, rows, |random| random.random_range(0..few)),
-        4 => (0..rows).map(|_| random.random()).collect(),
+        4 => {
+            // Numbers, and so their differences, of every width
+            let unused = random.random_range(0..64);
+            (0..rows).map(|_| random.random::<u64>() >> unused).collect()
+        }
         _ => {
             let step = pick(random, &[1, 1, 10, 1000]);
             let mut last = random.random_range(0..1000);
