@@ -159,7 +159,6 @@ fn a_struct_of_which_no_field_is_left_still_knows_its_nulls() {
 }
 
 #[test]
-#[ignore = "frame::relabel checks a required struct's nulls against its own parent only, which has none here"]
 fn a_null_in_a_list_of_structs_that_hold_a_required_struct() {
     let folder = Folder::new("mapping");
     let number = Fields::from(vec![field(0, "x", DataType::Int32).with_nullable(false)]);

@@ -92,14 +92,12 @@ fn wrong_text_is_an_error_to_the_direct_decoder() {
 }
 
 #[test]
-#[ignore = "parquet 60 checks columns annotated UTF8 only, and there not the bounds of DELTA_LENGTH_BYTE_ARRAY values"]
 fn wrong_text_is_an_error_to_the_reference() {
     let found = let_through("reference", &ANNOTATED, None);
     assert!(found.is_empty(), "{found:#?}");
 }
 
 #[test]
-#[ignore = "the column goes to the crate's reader, which does not check it"]
 fn wrong_text_is_an_error_where_only_the_embedded_schema_says_text() {
     let text = Schema::new(vec![Field::new("a", DataType::Utf8, false)]);
     for decoder in ["direct", "reference"] {

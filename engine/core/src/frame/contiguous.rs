@@ -73,9 +73,11 @@ fn allocate<'a>(
     let too_long = || Error::new(Kind::MemoryLimit, "a column of strings longer than this machine can address");
     let total = pieces.iter().try_fold(0usize, |sum, (_, bytes)| sum.checked_add(*bytes)).ok_or_else(too_long)?;
     let offset_lengths = pieces.iter().map(|(rows, _)| rows.len() * OFFSET_BYTES);
-    // The first offset is 0 and the region comes zeroed, so its slot is dropped unwritten.
     let region = Region::new((source.views.len() + 1) * OFFSET_BYTES)?;
-    let (offsets, slots) = region.split(std::iter::once(OFFSET_BYTES).chain(offset_lengths))?;
+    let (offsets, mut slots) = region.split(std::iter::once(OFFSET_BYTES).chain(offset_lengths))?;
+    if let Some(first) = slots.first_mut() {
+        first.fill(0);
+    }
     let (data, data_slots) = Region::new(total)?.split(pieces.iter().map(|(_, bytes)| *bytes))?;
     let mut first_offset = 0;
     for (((rows, bytes), offsets), data) in pieces.into_iter().zip(slots.into_iter().skip(1)).zip(data_slots) {

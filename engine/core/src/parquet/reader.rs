@@ -4,8 +4,10 @@
 
 use std::ops::Range;
 
-use arrow_array::{ArrayRef, BooleanArray};
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef, BooleanArray};
 use arrow_buffer::BooleanBuffer;
+use arrow_schema::DataType;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder, RowSelection};
@@ -103,7 +105,7 @@ pub struct ColumnTask<'a> {
     /// What makes the table's column of it
     pub adapt: &'a Adapt,
     /// The table's column
-    pub target: &'a arrow_schema::DataType,
+    pub target: &'a DataType,
     /// Rows to keep, None for all
     pub wanted: Option<&'a BooleanBuffer>,
 }
@@ -120,17 +122,56 @@ pub fn decode_column(
         .with_row_groups(vec![task.row_group])
         .with_projection(mask)
         .with_batch_size(BATCH_ROWS);
-    if let Some(wanted) = task.wanted {
-        let filter = BooleanArray::new(wanted.clone(), None);
-        builder = builder.with_row_selection(RowSelection::from_filters(&[filter]));
+    let filter = task.wanted.map(|wanted| BooleanArray::new(wanted.clone(), None));
+    // The crate's reader never ends where the levels of a nested column do so early and rows are to be passed over:
+    // such columns are decoded whole.
+    let is_flat = task.leaves.iter().all(|leaf| is_flat(task, *leaf));
+    if let (Some(filter), true) = (&filter, is_flat) {
+        builder = builder.with_row_selection(RowSelection::from_filters(std::slice::from_ref(filter)));
     }
+    let mut row = 0;
     for batch in builder.build().map_err(decoding)? {
         cancel.check()?;
         let batch = batch.map_err(|e| decoding(ParquetError::from(e)))?;
         let Some(column) = batch.columns().first() else {
             return Err(Error::new(Kind::Internal, "the projection of one column decoded to none"));
         };
-        sink(&task.adapt.apply(column.clone(), task.target)?)?;
+        check_text(column.as_ref())?;
+        let column = match &filter {
+            Some(filter) if !is_flat => {
+                let rows = column.len().min(filter.len().saturating_sub(row));
+                row += rows;
+                arrow_select::filter::filter(&column.slice(0, rows), &filter.slice(row - rows, rows))
+                    .map_err(|e| decoding(ParquetError::from(e)))?
+            }
+            _ => column.clone(),
+        };
+        sink(&task.adapt.apply(column, task.target)?)?;
     }
     Ok(())
+}
+
+fn is_flat(task: &ColumnTask<'_>, leaf: usize) -> bool {
+    let column = task.reader.parquet_schema().column(leaf);
+    column.max_rep_level() == 0 && column.path().parts().len() == 1
+}
+
+/// Refuses strings that are not UTF-8, at any depth: the crate's reader looks only at columns that Parquet itself calls
+/// UTF8, and there not at a character that two values share.
+fn check_text(array: &dyn Array) -> Result<()> {
+    match array.data_type() {
+        DataType::Utf8View => {
+            let strings = array.as_string_view();
+            let bytes = strings.clone().to_binary_view();
+            let is_text = |at: usize| bytes.is_null(at) || simdutf8::basic::from_utf8(bytes.value(at)).is_ok();
+            match (0..bytes.len()).all(is_text) {
+                true => Ok(()),
+                false => Err(decoding(ParquetError::General("a string is not UTF-8".into()))),
+            }
+        }
+        DataType::Struct(_) => array.as_struct().columns().iter().try_for_each(|column| check_text(column.as_ref())),
+        DataType::LargeList(_) => check_text(array.as_list::<i64>().values().as_ref()),
+        DataType::Map(_, _) => check_text(array.as_map().entries()),
+        _ => Ok(()),
+    }
 }

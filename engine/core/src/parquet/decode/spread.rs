@@ -238,7 +238,7 @@ mod tests {
             }
         });
         let mut words: Vec<u64> = words.collect();
-        if rows % 64 > 0 {
+        if !rows.is_multiple_of(64) {
             *words.last_mut().unwrap() &= u64::MAX >> (64 - rows % 64);
         }
         words

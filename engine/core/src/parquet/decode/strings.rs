@@ -220,7 +220,7 @@ mod tests {
         assert!(found(&plain_page(&[&euro[..1], &euro[1..]]), 2, true).is_err());
         assert!(found(&plain_page(&[&euro[..1], &euro[1..]]), 2, false).is_ok());
         // A length of 0xac20 between the two halves does not make them one.
-        let joined = [&[0xe2, 0x82][..], &vec![b'x'; 0xac]].concat();
+        let joined = [&[0xe2, 0x82][..], &[b'x'; 0xac]].concat();
         assert!(found(&plain_page(&[&[0xe2, 0x82], &joined[2..]]), 2, true).is_err());
         let spans = [Span { start: 0, length: 1 }, Span { start: 1, length: 2 }];
         assert!(check_joined(euro, &spans).is_err());
