@@ -11,6 +11,7 @@ import pytest
 from pyiceberg import transforms
 from pyiceberg.partitioning import PartitionField, PartitionSpec
 from pyiceberg.schema import Schema
+from pyiceberg.table import Table
 from pyiceberg.types import LongType, NestedField, StringType
 
 from tests.faults.published import open_table, publish
@@ -21,7 +22,7 @@ from tests.table.warehouse import Warehouse
 DAYS = [f"2026-01-0{day}" for day in range(1, 6)]
 
 
-def daily(warehouse: Warehouse, *, appends: int = 1) -> object:
+def daily(warehouse: Warehouse, *, appends: int = 1) -> Table:
     """A table of five days, a file a day in every append, ids rising with days and appends."""
     table = warehouse.create(
         Schema(NestedField(1, "id", LongType()), NestedField(2, "ds", StringType()), NestedField(3, "x", LongType())),
@@ -99,7 +100,7 @@ def test_statistics_prune_files_and_whole_manifests_are_pruned_unread(
 
 
 @pytest.fixture
-def wide(warehouse: Warehouse) -> object:
+def wide(warehouse: Warehouse) -> Table:
     """One file of about 8 MB: 10 columns of 100,000 random numbers, four row groups."""
     random = numpy.random.default_rng(3)
     data = pyarrow.table({f"c{at}": random.integers(0, 2**62, 100_000) for at in range(10)})
@@ -119,7 +120,7 @@ def spans(server: FaultServer, path: str) -> list[tuple[int, int]]:
 
 
 def test_a_column_of_a_wide_file_takes_a_footer_and_its_own_ranges(
-    warehouse: Warehouse, fault_server: FaultServer, wide: object
+    warehouse: Warehouse, fault_server: FaultServer, wide: Table
 ) -> None:
     published = publish(wide, warehouse.server, fault_server)
     table = open_table(fault_server, published)
@@ -137,7 +138,7 @@ def test_a_column_of_a_wide_file_takes_a_footer_and_its_own_ranges(
 
 
 def test_all_columns_come_in_joined_ranges_and_no_byte_twice(
-    warehouse: Warehouse, fault_server: FaultServer, wide: object
+    warehouse: Warehouse, fault_server: FaultServer, wide: Table
 ) -> None:
     published = publish(wide, warehouse.server, fault_server)
     table = open_table(fault_server, published)

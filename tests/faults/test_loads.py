@@ -65,7 +65,7 @@ def load(server: FaultServer, published: Published, **properties: object) -> hea
     return open_table(server, published, s3__request_timeout=1, **properties).load()
 
 
-PASSING = {
+PASSING: dict[str, list[script.Fault]] = {
     "throttled twice": [script.SLOW_DOWN, script.SLOW_DOWN],
     "throttled with a delay": [script.Status(429, "TooManyRequests", retry_after_s=1)],
     "an internal error": [script.INTERNAL_ERROR],
