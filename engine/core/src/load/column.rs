@@ -52,6 +52,12 @@ impl Column {
         self.leaves().iter().map(|leaf| self.group.chunk_bytes(*leaf)).sum()
     }
 
+    /// Bytes of it that are in memory at once, at most.
+    pub fn bytes_in_flight(&self) -> u64 {
+        let pieces = (PIECES_AHEAD as u64 + 1) * PIECE_BYTES;
+        if self.is_streamed() { self.bytes().min(pieces) } else { self.bytes() }
+    }
+
     /// Whether it is to be decoded while it comes: it is long, or only some of its pages are wanted.
     pub fn is_streamed(&self) -> bool {
         let (one, whole) = (self.leaves().len() == 1, self.group.file.whole.is_some());

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 
 use crate::error::{Error, Kind, Result};
+use crate::fetch::Budget;
 use crate::load::Context;
 use crate::load::column::Column;
 use crate::load::open::{Group, OpenFile};
@@ -28,10 +29,10 @@ const CONCURRENT_UNITS: usize = 12;
 /// Memory a nested value takes beside its encoded size, a guess for the limit only.
 const NESTED_FACTOR: u64 = 3;
 
-/// Bytes in flight are at most this part of what is fetched,
+/// Bytes that were asked for and are not decoded yet are at most this part of all: they are in memory beside the result,
 const IN_FLIGHT_SHARE: u64 = 8;
 /// but not less than this: they keep the network busy.
-const LEAST_IN_FLIGHT_BYTES: u64 = 96 << 20;
+const LEAST_IN_FLIGHT_BYTES: u64 = 64 << 20;
 
 /// Some columns of one row group, fetched together.
 struct Unit {
@@ -57,7 +58,15 @@ pub(crate) async fn fill(context: &Arc<Context>, groups: Vec<Group>, parts: Vec<
         plan_units(group, columns, &mut units);
     }
     context.progress.announce(units.iter().map(|unit| unit.bytes).sum());
-    let work = units.into_iter().map(|unit| crate::runtime::spawn(run_unit(Arc::clone(context), unit)));
+    let bytes: u64 = units.iter().map(|unit| unit.bytes).sum();
+    let in_flight = Budget::new((bytes / IN_FLIGHT_SHARE).max(LEAST_IN_FLIGHT_BYTES).min(context.request.in_flight));
+    let work = units.into_iter().map(|unit| {
+        let (context, in_flight) = (Arc::clone(context), in_flight.clone());
+        crate::runtime::spawn(async move {
+            let _held = in_flight.acquire(unit.columns.iter().map(Column::bytes_in_flight).sum()).await?;
+            run_unit(context, unit).await
+        })
+    });
     futures::stream::iter(work).buffer_unordered(CONCURRENT_UNITS).try_collect::<Vec<()>>().await?;
     Ok(())
 }
@@ -103,13 +112,6 @@ async fn read_indexes(group: &Group, columns: &[Column]) -> Result<Vec<Option<By
     let ranges: Vec<_> = places.iter().flatten().cloned().collect();
     let mut read = group.file.object.read_ranges(&ranges).await?.into_iter();
     Ok(places.into_iter().map(|place| place.and_then(|_| read.next())).collect())
-}
-
-/// Bytes that may be in flight, beside what the request allows: a part of what is to be fetched.
-pub(crate) fn in_flight(groups: &[Group], columns: usize) -> u64 {
-    let leaves = |group: &Group| (0..columns).flat_map(|column| group.leaves(column)).copied().collect::<Vec<_>>();
-    let bytes = |group: &Group| leaves(group).into_iter().map(|leaf| group.chunk_bytes(leaf)).sum::<u64>();
-    (groups.iter().map(bytes).sum::<u64>() / IN_FLIGHT_SHARE).max(LEAST_IN_FLIGHT_BYTES)
 }
 
 /// What is known of the parts of a column whose type in the result is `target`.

@@ -170,7 +170,6 @@ pub async fn load(
     let decoding = Instant::now();
     let total = groups.iter().map(open::Group::rows).sum();
     columns::check_memory(&context, &groups)?;
-    context.fetcher.budget.lower(columns::in_flight(&groups, context.request.wanted.schema.fields().len()));
     let mut targets = Vec::new();
     let mut parts = Vec::new();
     for (index, field) in laid_out(&context.request.wanted.schema, context.request.strings).fields().iter().enumerate()
