@@ -12,13 +12,16 @@ const LONGEST_LOAN: usize = 16 << 20;
 
 /// Memory for `length` bytes in one piece. Its content means nothing yet.
 pub(crate) fn room(length: usize) -> Result<(Frozen, Slot)> {
-    let region = if length <= LONGEST_LOAN { Region::lent(length)? } else { Region::new(length)? };
-    region.whole()
+    region(length)?.whole()
+}
+
+fn region(length: usize) -> Result<Region> {
+    if length <= LONGEST_LOAN { Region::lent(length) } else { Region::new(length) }
 }
 
 /// Memory for parts that are filled by different tasks and lie one after another.
 pub(crate) fn rooms(lengths: &[usize]) -> Result<(Frozen, Vec<Slot>)> {
-    Region::new(lengths.iter().sum())?.split(lengths.iter().copied())
+    region(lengths.iter().sum())?.split(lengths.iter().copied())
 }
 
 /// The memory as bytes, once every slot of it is gone. No copy: it is given back when the last of the bytes are dropped.
