@@ -43,7 +43,8 @@ PYTHON_ALLOWED = {
     "dataframe": {"errors", "_engine", "column", "handoff", "files", "progress"},
     "files": {"errors", "config", "credentials", "filters", "iceberg", "plan", "progress", "dataframe", "_engine"},
     "plan": {"errors", "access", "iceberg", "dataframe", "progress", "_engine"},
-    "table": {"errors", "access", "catalog", "filters", "iceberg", "plan", "dataframe", "_engine"},
+    "writing": {"errors", "access", "catalog", "filters", "iceberg", "plan", "dataframe", "_engine"},
+    "table": {"errors", "access", "catalog", "filters", "iceberg", "plan", "writing", "dataframe", "_engine"},
     "cli": {"errors", "table", "catalog", "plan", "files", "config", "dataframe"},
 }
 

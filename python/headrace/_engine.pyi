@@ -30,6 +30,10 @@ class Store:
     def size(self, location: str) -> int: ...
     def list(self, prefix: str) -> list[tuple[str, int]]:
         """Every object under a prefix, recursively: (location, size in bytes), sorted by location."""
+    def put(self, location: str, data: bytes, if_absent: bool = False) -> None:
+        """Write an object whole; `if_absent`: StorageError where there is one."""
+    def delete(self, locations: Sequence[str]) -> None:
+        """Remove objects; those that are not there are fine."""
 
 @final
 class Buffer:
@@ -69,6 +73,15 @@ class FileList:
 
 def plan(store: Store, request: str, filter: str | None = None) -> tuple[FileList, str]:
     """Plan a scan. `request` and the report (second result) are JSON, see engine/core/src/iceberg/plan.rs."""
+
+def write(store: Store, frame: Any, request: str) -> list[str]:
+    """Write a frame's rows to data files; the JSON of each (the REST specification's `DataFile`)."""
+
+def write_manifests(store: Store, files: Sequence[str], request: str) -> str:
+    """Write manifests that list new files; see engine/core/src/iceberg/writing/append.rs."""
+
+def write_manifest_list(store: Store, request: str) -> str:
+    """Write the manifest list of a snapshot; see engine/core/src/iceberg/writing/snapshot.rs."""
 
 def load(
     store: Store,

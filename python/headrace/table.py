@@ -15,11 +15,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from headrace.access import TableAccess
-from headrace.catalog import Catalog, load_catalog
+from headrace.catalog import Catalog, LoadedTable, load_catalog
 from headrace.catalog.identifiers import parse_identifier
 from headrace.errors import InvalidArgument
 from headrace.iceberg import Schema, Snapshot, TableMetadata, select_snapshot
+from headrace.iceberg.snapshots import MAIN
 from headrace.plan import ProgressOption, ScanPlan
+from headrace.writing.manifests import all_fields
+from headrace.writing.surface import Writes
 
 if TYPE_CHECKING:
     import pandas
@@ -30,8 +33,8 @@ if TYPE_CHECKING:
     from headrace.filters import Expression
 
 
-class Table:
-    """A warehouse table, pinned to one snapshot.
+class Table(Writes):
+    """A warehouse table, pinned to one snapshot until it is written to: then it shows what it wrote.
 
     Parameters
     ----------
@@ -130,6 +133,7 @@ class Table:
     def _begin(self, access: TableAccess, chosen: Mapping[str, Any]) -> None:
         self._access = access
         self._chosen = {key: value for key, value in chosen.items() if value is not None}
+        self._branch = _write_branch(self._chosen)
         _ = self._selected  # an unknown table, snapshot or branch is told here, not at the first load
 
     @cached_property
@@ -208,6 +212,12 @@ class Table:
         sources = [each.source_id for each in self.metadata.spec.fields if each.transform.name != "void"]
         return [names[each] for each in dict.fromkeys(sources) if each in names]
 
+    def _moved(self, loaded: LoadedTable) -> None:
+        """See what this Table has just committed: the head of its branch."""
+        self._access = self._access.moved(loaded)
+        self._chosen = {} if self._branch in (None, MAIN) else {"branch": self._branch}
+        self.__dict__.pop("_selected", None)
+
     def refresh(self) -> Table:
         """The same table as it is now: metadata read again, the same branch, tag or time chosen."""
         return Table._of(self._access.fresh(), self._chosen)
@@ -263,7 +273,7 @@ class Table:
                 "snapshot_id": snapshot.snapshot_id if snapshot else None,
                 "manifest_list": snapshot.manifest_list if snapshot else None,
                 "manifests": list(snapshot.manifests) if snapshot else [],
-                "schema": _all_fields(metadata, table_schema),
+                "schema": all_fields(metadata, table_schema),
                 "specs": [each.to_json() for each in metadata.specs.values()],
             }
             files, report = _engine.plan(self._access.store(), json.dumps(request), bound)
@@ -327,7 +337,13 @@ def _restore(access: TableAccess, chosen: dict[str, Any], pinned: dict[str, Any]
     table = Table.__new__(Table)
     table._access = access
     table._chosen = pinned if pinned else chosen
+    table._branch = _write_branch(chosen)
     return table
+
+
+def _write_branch(chosen: Mapping[str, Any]) -> str | None:
+    """The branch that a Table opened so writes to; None for one that was opened at a snapshot, time or tag."""
+    return str(chosen.get("branch", MAIN)) if set(chosen) <= {"branch"} else None
 
 
 def _absolute(location: str | os.PathLike[str]) -> str:
@@ -338,19 +354,3 @@ def _absolute(location: str | os.PathLike[str]) -> str:
 
 def _namespace(db: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(db.split(".")) if isinstance(db, str) else tuple(db)
-
-
-def _all_fields(metadata: TableMetadata, schema: Schema) -> dict[str, Any]:
-    """The snapshot's schema, with the columns of other schemas that partition specs still refer to.
-
-    A spec may partition by a column that was dropped since (spec: "Partition Evolution"): planning needs its type.
-    """
-    known = {each.field_id for each in schema.fields}
-    sources = {source for spec in metadata.specs.values() for each in spec.fields for source in each.source_ids}
-    missing = [each for each in sources if schema.field(each) is None]
-    found = list(schema.fields)
-    for each in missing:
-        field = next((f for other in metadata.schemas.values() if (f := other.field(each))), None)
-        if field is not None and field.field_id not in known:
-            found.append(field)
-    return Schema(tuple(found), schema.schema_id).to_json()

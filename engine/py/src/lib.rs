@@ -15,6 +15,7 @@ mod numpy;
 mod pylist;
 mod pytime;
 mod store;
+mod writing;
 
 #[pymodule]
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -32,5 +33,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(load::parquet_schema, module)?)?;
     module.add_function(wrap_pyfunction!(load::release_memory, module)?)?;
     module.add_function(wrap_pyfunction!(load::kept_memory, module)?)?;
+    module.add_function(wrap_pyfunction!(writing::write_manifests, module)?)?;
+    module.add_function(wrap_pyfunction!(writing::write_manifest_list, module)?)?;
     Ok(())
 }

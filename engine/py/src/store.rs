@@ -90,6 +90,17 @@ impl Store {
         wait(py, |_| async move { store.list(&prefix).await })
     }
 
+    #[pyo3(signature = (location, data, if_absent=false))]
+    fn put(&self, py: Python<'_>, location: String, data: &[u8], if_absent: bool) -> PyResult<()> {
+        let (store, data) = (self.inner.clone(), Bytes::copy_from_slice(data));
+        wait(py, |_| async move { store.put(&location, data, if_absent).await })
+    }
+
+    fn delete(&self, py: Python<'_>, locations: Vec<String>) -> PyResult<()> {
+        let store = self.inner.clone();
+        wait(py, |_| async move { store.delete(locations).await })
+    }
+
     fn __repr__(&self) -> String {
         format!("{:?}", self.inner)
     }

@@ -20,3 +20,4 @@ pub mod schema;
 pub mod specs;
 pub mod transforms;
 mod values;
+pub mod writing;

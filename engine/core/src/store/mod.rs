@@ -17,6 +17,7 @@ mod local;
 mod location;
 pub(crate) mod memory;
 mod pin;
+mod put;
 mod retry;
 mod s3;
 #[cfg(test)]

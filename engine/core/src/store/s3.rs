@@ -32,9 +32,9 @@ const LARGEST_REFUSAL: usize = 64 << 10;
 pub(crate) struct Bucket {
     name: String,
     /// URL of the bucket, without a trailing slash.
-    base: String,
+    pub(super) base: String,
     way: Way,
-    credentials: Arc<Credentials>,
+    pub(super) credentials: Arc<Credentials>,
     pub(crate) settings: Arc<Settings>,
     /// The endpoint has answered at least once.
     reached: AtomicBool,

@@ -1,0 +1,170 @@
+"""What a `Table` can do to its rows: append, overwrite, delete, and the same as staged work with one commit.
+
+Must not know: manifests, attempts. Neighbours: `headrace.table` mixes it into `Table`; `snapshots.py` and `commit.py`
+do what it says.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from headrace.access import TableAccess
+from headrace.errors import InvalidArgument
+from headrace.iceberg import TableMetadata
+from headrace.writing import staging
+from headrace.writing.commit import Committed, commit_change, writable
+from headrace.writing.snapshots import Append, Change
+
+if TYPE_CHECKING:
+    from headrace.catalog import LoadedTable
+
+APPEND, OVERWRITE, OVERWRITE_PARTITIONS = "append", "overwrite", "overwrite_partitions"
+
+
+class Writes:
+    """The writing half of `Table`."""
+
+    _access: TableAccess
+    _branch: str | None
+
+    if TYPE_CHECKING:
+
+        @property
+        def metadata(self) -> TableMetadata: ...
+        def _moved(self, loaded: LoadedTable) -> None: ...
+
+    def append(
+        self, frame: Any, *, branch: str | None = None, properties: Mapping[str, str] | None = None
+    ) -> Committed:
+        """Add rows.
+
+        Parameters
+        ----------
+        frame : frame, or anything with an Arrow capsule, or a pandas DataFrame
+            Columns are matched by name.
+        branch : str or None
+            Write there; None is the branch that the Table was opened at. A branch that does not exist starts at the
+            head of "main".
+        properties : mapping of str to str or None
+            Further members of the snapshot's summary.
+
+        Raises
+        ------
+        MetaflowTableTypeMismatch
+            A value or column that does not fit; nothing was changed.
+        MetaflowTableCommitStateUnknownException
+            The catalog stopped answering, and whether the rows are there is not known.
+
+        Notes
+        -----
+        The Table shows the new rows afterwards.
+        """
+        return self._write(frame, APPEND, branch, properties)
+
+    def stage(self, frame: Any, *, shard: int = 0, attempt: int = 0) -> list[dict[str, Any]]:
+        """Write rows to files that no reader sees until `commit` is called with what this returns.
+
+        Parameters
+        ----------
+        frame : frame, or anything with an Arrow capsule, or a pandas DataFrame
+            Columns are matched by name.
+        shard, attempt : int
+            Enter the files' names, beside a UUID.
+
+        Returns
+        -------
+        list of dict
+            Small, JSON-able, picklable, without secrets; empty for a frame without rows.
+        """
+        return staging.stage(self.metadata, self._written(frame, shard, attempt))
+
+    def commit(
+        self,
+        staged: Iterable[Any],
+        mode: str = APPEND,
+        *,
+        branch: str | None = None,
+        properties: Mapping[str, str] | None = None,
+    ) -> Committed:
+        """Make what was staged part of the table: one snapshot, whichever processes staged it.
+
+        Parameters
+        ----------
+        staged : iterable of dict, or of lists of them
+            What `stage` returned, in any order.
+        mode : {"append", "overwrite_partitions", "overwrite"}
+            Add the rows; let them replace the partitions that they are in; let them replace the whole table.
+        branch, properties
+            See `append`.
+
+        Raises
+        ------
+        MetaflowTableIncompatible
+            Files of another table, or of a schema or partition spec that the table no longer writes.
+        MetaflowTableConflict
+            Somebody else changed what is replaced; names their snapshot.
+
+        Notes
+        -----
+        The same files with the same mode are committed once: committing them again, from a retry or another process,
+        changes nothing and succeeds. Files stay where they are if a commit fails, so that it can be tried again.
+        """
+        staged = list(staged)
+        files = staging.take(staged, self.metadata) if staged else []
+        return self._commit(self._change(files, mode, staged), branch, properties)
+
+    def _write(self, frame: Any, mode: str, branch: str | None, properties: Mapping[str, str] | None) -> Committed:
+        """Stage and commit at once: the files are this call's own."""
+        writable(self._access)
+        self._target(branch)
+        staged = self.stage(frame)
+        own = [each["path"] for each in staged]
+        return self._commit(self._change(staging.take(staged, self.metadata), mode, staged), branch, properties, own)
+
+    def _change(self, files: list[staging.StagedFile], mode: str, staged: list[Any]) -> Change:
+        token = staging.token(files, mode)
+        if mode == APPEND:
+            return Append(staged, token)
+        raise InvalidArgument(f"mode {mode!r}: expected append, overwrite_partitions or overwrite")
+
+    def _commit(
+        self,
+        change: Change,
+        branch: str | None,
+        properties: Mapping[str, str] | None,
+        own_files: Iterable[str] = (),
+    ) -> Committed:
+        done = commit_change(self._access, change, self._target(branch), properties, list(own_files))
+        self._moved(done.loaded)
+        return done
+
+    def _target(self, branch: str | None) -> str:
+        """The branch that is written to."""
+        chosen = branch or self._branch
+        if chosen is None:
+            hint = "open the table without snapshot_id, as_of and tag, or pass branch="
+            raise InvalidArgument("the Table was opened at a snapshot, which never changes", hint=hint)
+        return chosen
+
+    def _written(self, frame: Any, shard: int, attempt: int) -> list[str]:
+        """The files that the engine wrote for a frame, JSON each."""
+        from headrace import _engine
+
+        metadata = self.metadata
+        request = {
+            "schema": metadata.schema.to_json(),
+            "spec": metadata.spec.to_json(),
+            "sort_order": metadata.sort_order.to_json(),
+            "data_location": metadata.properties.get("write.data.path", f"{metadata.location}/data").rstrip("/"),
+            "file_name": f"{uuid.uuid4()}-{shard}-{attempt}",
+            "properties": dict(metadata.properties),
+            "format_version": metadata.format_version,
+            "threads": None,
+            "memory_limit": None,
+        }
+        with self._access.naming():
+            written: list[str] = _engine.write(self._access.store(), frame, json.dumps(request))
+        return written

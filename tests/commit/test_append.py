@@ -1,0 +1,73 @@
+"""Appends: read back by headrace, PyIceberg and DuckDB, on every catalog."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import headrace
+import pytest
+from headrace.catalog import Catalog
+from headrace.errors import InvalidArgument, MetaflowTableIncompatible
+from headrace.iceberg import NestedField, PrimitiveType, Schema
+
+from tests.commit.by_pyiceberg import stage
+from tests.commit.conftest import SCHEMA, rows
+from tests.commit.readers import check
+from tests.table.compare import rows as values
+
+
+def create(catalog: Catalog, name: str, **properties: str) -> headrace.Table:
+    kinds = {"int64": "long", "string": "string"}
+    fields = [NestedField(at + 1, each.name, PrimitiveType(kinds[str(each.type)])) for at, each in enumerate(SCHEMA)]
+    catalog.create_table(name, Schema(tuple(fields)), properties=properties)
+    return headrace.Table(name, catalog=catalog)
+
+
+@pytest.mark.parametrize("version", ["1", "2"])
+def test_staged_files_become_rows(catalog: Catalog, name: str, version: str) -> None:
+    table = create(catalog, name, **{"format-version": version})
+    staged = [stage(table, rows(0, 10)), stage(table, rows(10, 5))]
+    done = table.commit(json.loads(json.dumps(pickle.loads(pickle.dumps(staged)))))
+    assert done.snapshot_id == table.snapshot.snapshot_id
+    assert values(check(table)) == values(rows(0, 15))
+    table.commit(stage(table, rows(15, 5)))
+    assert values(check(table)) == values(rows(0, 20))
+    summary = table.snapshot.summary
+    assert (summary["operation"], summary["total-records"], summary["total-data-files"]) == ("append", "20", "3")
+    assert (summary["added-records"], summary["engine-name"]) == ("5", "headrace")
+
+
+def test_the_same_files_are_committed_once(catalog: Catalog, name: str) -> None:
+    table = create(catalog, name)
+    first, second = stage(table, rows(0, 3)), stage(table, rows(3, 3))
+    once = table.commit([first, second])
+    table.append(rows(6, 3))
+    again = headrace.Table(name, catalog=catalog).commit([*second, *first, *first])
+    assert again.snapshot_id == once.snapshot_id
+    assert len(table.refresh().metadata.snapshots) == 2
+    assert values(check(table)) == values(rows(0, 9))
+
+
+def test_nothing_staged_changes_nothing(catalog: Catalog, name: str) -> None:
+    table = create(catalog, name)
+    assert table.commit([]).snapshot_id is None
+    assert table.append(rows(0, 0)).snapshot_id is None
+    assert table.refresh().snapshot is None
+
+
+def test_what_does_not_belong_is_refused(catalog: Catalog, name: str) -> None:
+    table, other = create(catalog, name), create(catalog, name + "x")
+    with pytest.raises(MetaflowTableIncompatible, match="staged for table"):
+        table.commit(stage(other, rows(0, 1)))
+    with pytest.raises(InvalidArgument, match="not a value that stage"):
+        table.commit([{"path": "s3://a/b"}])
+    assert table.refresh().snapshot is None
+
+
+def test_a_table_opened_at_a_snapshot_is_not_written_to(catalog: Catalog, name: str) -> None:
+    table = create(catalog, name)
+    table.append(rows(0, 1))
+    pinned = headrace.Table(name, catalog=catalog, snapshot_id=table.snapshot.snapshot_id)
+    with pytest.raises(InvalidArgument, match="opened at a snapshot"):
+        pinned.append(rows(1, 1))
