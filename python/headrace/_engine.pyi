@@ -77,8 +77,15 @@ def plan(store: Store, request: str, filter: str | None = None) -> tuple[FileLis
 def write(store: Store, frame: Any, request: str) -> list[str]:
     """Write a frame's rows to data files; the JSON of each (the REST specification's `DataFile`)."""
 
+def arrow_schema(data: Any, format_version: int) -> str:
+    """The schema of a table that is to hold rows of what has `__arrow_c_schema__`, as Iceberg's JSON."""
+
 def write_manifests(store: Store, files: Sequence[str], request: str) -> str:
     """Write manifests that list new files; see engine/core/src/iceberg/writing/append.rs."""
+
+def rewrite_manifests(store: Store, files: Sequence[str], request: str, filter: str | None = None) -> str:
+    """Write a snapshot's manifests again, without the files that are selected; see
+    engine/core/src/iceberg/writing/rewrite.rs."""
 
 def write_manifest_list(store: Store, request: str) -> str:
     """Write the manifest list of a snapshot; see engine/core/src/iceberg/writing/snapshot.rs."""

@@ -21,6 +21,8 @@ from headrace.errors import InvalidArgument
 from headrace.iceberg import Schema, Snapshot, TableMetadata, select_snapshot
 from headrace.iceberg.snapshots import MAIN
 from headrace.plan import ProgressOption, ScanPlan
+from headrace.writing.administration import Administration
+from headrace.writing.create import create
 from headrace.writing.manifests import all_fields
 from headrace.writing.surface import Writes
 
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from headrace.filters import Expression
 
 
-class Table(Writes):
+class Table(Writes, Administration):
     """A warehouse table, pinned to one snapshot until it is written to: then it shows what it wrote.
 
     Parameters
@@ -115,6 +117,54 @@ class Table(Writes):
         location = _absolute(location)
         access = TableAccess(None, (location.rstrip("/").rpartition("/")[2],), location, properties)
         return cls._of(access, {"snapshot_id": snapshot_id, "as_of": as_of, "branch": branch, "tag": tag})
+
+    @classmethod
+    def create(
+        cls,
+        name: str | Sequence[str],
+        schema: Any,
+        *,
+        partition_by: str | Sequence[str] | None = None,
+        sort_by: str | Sequence[str] | None = None,
+        properties: Mapping[str, str] | None = None,
+        catalog: str | Catalog | None = None,
+        location: str | None = None,
+        if_exists: str = "error",
+    ) -> Table:
+        """Make a table without rows.
+
+        Parameters
+        ----------
+        name : str or sequence of str
+            "db.table"; the namespace must exist.
+        schema : frame, Arrow schema, dataclass, dict or Schema
+            A frame gives its columns, not its rows. A dict is {"id": "long", "tags": "list<string>"}.
+        partition_by : str, sequence of str or None
+            Columns or transforms of them: "ds", "day(ts)", "bucket(16, id)", "truncate(4, name)".
+        sort_by : str, sequence of str or None
+            "id", "ts desc", "ts desc nulls last".
+        properties : mapping of str to str or None
+            Table properties; `format-version` is "2" unless given.
+        catalog : str, Catalog or None
+            As in `Table`.
+        location : str or None
+            The table's folder; None: where the catalog puts it.
+        if_exists : {"error", "ok"}
+            "ok" opens the table that is there, if it has the columns that are asked for.
+
+        Raises
+        ------
+        MetaflowTableExists, MetaflowTableIncompatible, NamespaceNotFound
+            The table is there; it has other columns; there is no such namespace.
+
+        Examples
+        --------
+        >>> Table.create("db.events", {"id": "long", "ts": "timestamp"}, partition_by="day(ts)")  # doctest: +SKIP
+        """
+        identifier = parse_identifier(name)
+        opened = catalog if isinstance(catalog, Catalog) else load_catalog(catalog)
+        create(opened, identifier, schema, partition_by, sort_by, properties, location, if_exists)
+        return cls(identifier, catalog=opened)
 
     @classmethod
     def from_pyiceberg(cls, table: Any) -> Table:
@@ -215,8 +265,9 @@ class Table(Writes):
     def _moved(self, loaded: LoadedTable) -> None:
         """See what this Table has just committed: the head of its branch."""
         self._access = self._access.moved(loaded)
-        self._chosen = {} if self._branch in (None, MAIN) else {"branch": self._branch}
-        self.__dict__.pop("_selected", None)
+        if self._branch is not None:
+            self._chosen = {} if self._branch == MAIN else {"branch": self._branch}
+            self.__dict__.pop("_selected", None)
 
     def refresh(self) -> Table:
         """The same table as it is now: metadata read again, the same branch, tag or time chosen."""

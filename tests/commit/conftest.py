@@ -11,6 +11,7 @@ import headrace._engine
 import pyarrow
 import pytest
 from headrace.catalog import Catalog
+from headrace.iceberg import NestedField, PartitionField, PartitionSpec, PrimitiveType, Schema, Transform
 
 from tests.commit import by_pyiceberg
 from tests.servers.postgres import Postgres
@@ -25,6 +26,18 @@ def rows(first: int, count: int, ds: str = "a") -> pyarrow.Table:
     ids = range(first, first + count)
     columns = [list(ids), [f"n{each}" for each in ids], [ds] * count]
     return pyarrow.table(columns, schema=SCHEMA)
+
+
+def make(catalog: Catalog, name: str, partition_by: str | None = None, **properties: str) -> headrace.Table:
+    """An empty table of `SCHEMA`, partitioned by one of its columns as it is."""
+    kinds = {"int64": "long", "string": "string"}
+    fields = [NestedField(at + 1, each.name, PrimitiveType(kinds[str(each.type)])) for at, each in enumerate(SCHEMA)]
+    spec = None
+    if partition_by:
+        source = 1 + SCHEMA.names.index(partition_by)
+        spec = PartitionSpec((PartitionField((source,), 1000, partition_by, Transform("identity")),))
+    catalog.create_table(name, Schema(tuple(fields)), spec, properties=properties)
+    return headrace.Table(name, catalog=catalog)
 
 
 def sqlite(folder: Path) -> Catalog:

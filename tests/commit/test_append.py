@@ -9,24 +9,16 @@ import headrace
 import pytest
 from headrace.catalog import Catalog
 from headrace.errors import InvalidArgument, MetaflowTableIncompatible
-from headrace.iceberg import NestedField, PrimitiveType, Schema
 
 from tests.commit.by_pyiceberg import stage
-from tests.commit.conftest import SCHEMA, rows
+from tests.commit.conftest import make, rows
 from tests.commit.readers import check
 from tests.table.compare import rows as values
 
 
-def create(catalog: Catalog, name: str, **properties: str) -> headrace.Table:
-    kinds = {"int64": "long", "string": "string"}
-    fields = [NestedField(at + 1, each.name, PrimitiveType(kinds[str(each.type)])) for at, each in enumerate(SCHEMA)]
-    catalog.create_table(name, Schema(tuple(fields)), properties=properties)
-    return headrace.Table(name, catalog=catalog)
-
-
 @pytest.mark.parametrize("version", ["1", "2"])
 def test_staged_files_become_rows(catalog: Catalog, name: str, version: str) -> None:
-    table = create(catalog, name, **{"format-version": version})
+    table = make(catalog, name, **{"format-version": version})
     staged = [stage(table, rows(0, 10)), stage(table, rows(10, 5))]
     done = table.commit(json.loads(json.dumps(pickle.loads(pickle.dumps(staged)))))
     assert done.snapshot_id == table.snapshot.snapshot_id
@@ -39,7 +31,7 @@ def test_staged_files_become_rows(catalog: Catalog, name: str, version: str) -> 
 
 
 def test_the_same_files_are_committed_once(catalog: Catalog, name: str) -> None:
-    table = create(catalog, name)
+    table = make(catalog, name)
     first, second = stage(table, rows(0, 3)), stage(table, rows(3, 3))
     once = table.commit([first, second])
     table.append(rows(6, 3))
@@ -50,14 +42,14 @@ def test_the_same_files_are_committed_once(catalog: Catalog, name: str) -> None:
 
 
 def test_nothing_staged_changes_nothing(catalog: Catalog, name: str) -> None:
-    table = create(catalog, name)
+    table = make(catalog, name)
     assert table.commit([]).snapshot_id is None
     assert table.append(rows(0, 0)).snapshot_id is None
     assert table.refresh().snapshot is None
 
 
 def test_what_does_not_belong_is_refused(catalog: Catalog, name: str) -> None:
-    table, other = create(catalog, name), create(catalog, name + "x")
+    table, other = make(catalog, name), make(catalog, name + "x")
     with pytest.raises(MetaflowTableIncompatible, match="staged for table"):
         table.commit(stage(other, rows(0, 1)))
     with pytest.raises(InvalidArgument, match="not a value that stage"):
@@ -66,7 +58,7 @@ def test_what_does_not_belong_is_refused(catalog: Catalog, name: str) -> None:
 
 
 def test_a_table_opened_at_a_snapshot_is_not_written_to(catalog: Catalog, name: str) -> None:
-    table = create(catalog, name)
+    table = make(catalog, name)
     table.append(rows(0, 1))
     pinned = headrace.Table(name, catalog=catalog, snapshot_id=table.snapshot.snapshot_id)
     with pytest.raises(InvalidArgument, match="opened at a snapshot"):

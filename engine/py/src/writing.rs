@@ -1,9 +1,12 @@
 //! Manifests and manifest lists, written for a commit.
 
-use headrace_core::iceberg::writing;
+use headrace_core::iceberg::{arrow_types, writing};
 use pyo3::prelude::*;
 
+use crate::capsule;
+use crate::errors::to_python;
 use crate::gate::wait;
+use crate::load::predicate;
 use crate::store::Store;
 
 /// Writes manifests that list new files.
@@ -18,4 +21,26 @@ pub fn write_manifests(py: Python<'_>, store: &Store, files: Vec<String>, reques
 pub fn write_manifest_list(py: Python<'_>, store: &Store, request: String) -> PyResult<String> {
     let store = store.inner.clone();
     wait(py, |cancel| async move { writing::write_manifest_list(&store, &request, &cancel).await })
+}
+
+/// Writes a snapshot's manifests again, without the files that are selected.
+#[pyfunction]
+#[pyo3(signature = (store, files, request, filter=None))]
+pub fn rewrite_manifests(
+    py: Python<'_>,
+    store: &Store,
+    files: Vec<String>,
+    request: String,
+    filter: Option<&str>,
+) -> PyResult<String> {
+    let store = store.inner.clone();
+    let filter = predicate(py, filter)?;
+    wait(py, |cancel| async move { writing::rewrite_manifests(&store, files, &request, &filter, &cancel).await })
+}
+
+/// The schema of a table that is to hold rows of an Arrow schema.
+#[pyfunction]
+pub fn arrow_schema(py: Python<'_>, data: &Bound<'_, PyAny>, format_version: i64) -> PyResult<String> {
+    let schema = capsule::schema_in(&data.call_method0("__arrow_c_schema__")?)?;
+    arrow_types::schema_json(&schema, format_version).map_err(|error| to_python(py, &error))
 }

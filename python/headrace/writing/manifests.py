@@ -21,6 +21,7 @@ from headrace.writing.summary import Counts
 
 if TYPE_CHECKING:
     from headrace._engine import Store
+    from headrace.writing.snapshots import Selection
 
 TARGET_SIZE = "commit.manifest.target-size-bytes"
 DEFAULT_TARGET_SIZE = 8 << 20
@@ -80,6 +81,37 @@ class Manifests:
             counts += Counts(*(answer[name] for name in ("files", "rows", "bytes", "partitions")))
         self.wrote([each["path"] for each in made], shared)
         return made, counts
+
+    def rewrite(
+        self,
+        metadata: TableMetadata,
+        snapshot: Snapshot | None,
+        selection: Selection,
+        files: Sequence[str],
+        concurrent: Sequence[int],
+        dry: bool,
+    ) -> dict[str, Any]:
+        """The manifests of a snapshot again, without the files that are selected; see the engine's rewrite.rs."""
+        from headrace import _engine
+
+        request = {
+            "format_version": metadata.format_version,
+            "schema": all_fields(metadata, metadata.schema),
+            "specs": [each.to_json() for each in metadata.specs.values()],
+            "snapshot_id": self.snapshot_id,
+            "prefix": self.prefix(metadata),
+            "manifest_list": snapshot.manifest_list if snapshot else None,
+            "manifests": list(snapshot.manifests) if snapshot else [],
+            "rule": selection.rule,
+            "files_spec": metadata.spec.spec_id,
+            "rewritten": list(selection.rewritten),
+            "concurrent": list(concurrent),
+            "isolation": selection.isolation,
+            "dry": dry,
+        }
+        text = _engine.rewrite_manifests(self._store, list(files), json.dumps(request), selection.filter)
+        answer: dict[str, Any] = json.loads(text)
+        return answer
 
     def write_list(
         self, metadata: TableMetadata, parent: Snapshot | None, parts: Parts, sequence_number: int

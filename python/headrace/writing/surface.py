@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.access import TableAccess
 from headrace.errors import InvalidArgument
-from headrace.iceberg import TableMetadata
+from headrace.iceberg import Snapshot, TableMetadata
 from headrace.writing import staging
 from headrace.writing.commit import Committed, commit_change, writable
-from headrace.writing.snapshots import Append, Change
+from headrace.writing.conflicts import isolation
+from headrace.writing.selecting import as_frame, discard, select
+from headrace.writing.snapshots import Append, Change, Replace, Selection
 
 if TYPE_CHECKING:
     from headrace.catalog import LoadedTable
+    from headrace.filters import Expression
+    from headrace.table import Table
 
 APPEND, OVERWRITE, OVERWRITE_PARTITIONS = "append", "overwrite", "overwrite_partitions"
 
@@ -34,6 +38,8 @@ class Writes:
 
         @property
         def metadata(self) -> TableMetadata: ...
+        @property
+        def snapshot(self) -> Snapshot | None: ...
         def _moved(self, loaded: LoadedTable) -> None: ...
 
     def append(
@@ -63,6 +69,58 @@ class Writes:
         The Table shows the new rows afterwards.
         """
         return self._write(frame, APPEND, branch, properties)
+
+    def overwrite(
+        self,
+        frame: Any,
+        filter: str | Expression | None = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        branch: str | None = None,
+        properties: Mapping[str, str] | None = None,
+    ) -> Committed:
+        """Replace the rows that a filter selects, all of them without one, by these rows, in one snapshot.
+
+        Parameters
+        ----------
+        frame : frame, or anything with an Arrow capsule, or a pandas DataFrame
+            The new rows.
+        filter, params
+            See `Table.scan`. Files of which only some rows are selected are written again with the others.
+        branch, properties
+            See `append`.
+
+        Raises
+        ------
+        MetaflowTableConflict
+            What is replaced changed since this Table was opened; names the other snapshot. With table property
+            `write.update.isolation-level` "snapshot", rows added since are left alone instead.
+        """
+        return self._replace(frame, filter, params, branch, properties, OVERWRITE)
+
+    def delete(
+        self,
+        filter: str | Expression,
+        *,
+        params: Mapping[str, Any] | None = None,
+        branch: str | None = None,
+        properties: Mapping[str, str] | None = None,
+    ) -> Committed:
+        """Delete the rows that a filter selects, as the branch is now.
+
+        Files whose metadata proves that every row is selected are dropped unread, others are written again without
+        the selected rows (copy-on-write). Parameters and errors: see `overwrite`; `write.delete.isolation-level`.
+        """
+        return self._replace(None, filter, params, branch, properties, "delete")
+
+    def overwrite_partitions(
+        self, frame: Any, *, branch: str | None = None, properties: Mapping[str, str] | None = None
+    ) -> Committed:
+        """Replace the partitions that these rows are in by these rows; a table without partitions as a whole.
+
+        Parameters and errors: see `overwrite`.
+        """
+        return self._write(frame, OVERWRITE_PARTITIONS, branch, properties)
 
     def stage(self, frame: Any, *, shard: int = 0, attempt: int = 0) -> list[dict[str, Any]]:
         """Write rows to files that no reader sees until `commit` is called with what this returns.
@@ -124,10 +182,45 @@ class Writes:
         own = [each["path"] for each in staged]
         return self._commit(self._change(staging.take(staged, self.metadata), mode, staged), branch, properties, own)
 
+    def _replace(
+        self,
+        frame: Any,
+        filter: str | Expression | None,
+        params: Mapping[str, Any] | None,
+        branch: str | None,
+        properties: Mapping[str, str] | None,
+        operation: str,
+    ) -> Committed:
+        """Overwrite or delete: selected rows go, those of a frame come."""
+        writable(self._access)
+        target = self._target(branch)
+        # A delete says all it knows in its filter; an overwrite may come from rows that were read through this Table.
+        view = self._view(target, fresh=operation == "delete")
+        level = isolation(view.metadata.properties, operation)
+        staged = [] if frame is None else view.stage(frame)
+        try:
+            selection, rewritten = select(view, filter, params, level)
+        except BaseException:
+            discard(self._access, [each["path"] for each in staged])
+            raise
+        staged += rewritten
+        files = staging.take(staged, view.metadata)
+        token = staging.token(files, operation) if files else uuid.uuid4().hex
+        change = Replace(staged, token, selection, view.snapshot)
+        done = commit_change(view._access, change, target, properties, [each.path for each in files])
+        self._moved(done.loaded)
+        return done
+
     def _change(self, files: list[staging.StagedFile], mode: str, staged: list[Any]) -> Change:
         token = staging.token(files, mode)
         if mode == APPEND:
             return Append(staged, token)
+        if mode in (OVERWRITE, OVERWRITE_PARTITIONS):
+            rule = "all" if mode == OVERWRITE else "partitions"
+            level = isolation(self.metadata.properties, "overwrite")
+            return Replace(
+                staged, token if files else uuid.uuid4().hex, Selection(rule, isolation=level), self.snapshot
+            )
         raise InvalidArgument(f"mode {mode!r}: expected append, overwrite_partitions or overwrite")
 
     def _commit(
@@ -149,11 +242,20 @@ class Writes:
             raise InvalidArgument("the Table was opened at a snapshot, which never changes", hint=hint)
         return chosen
 
+    def _view(self, branch: str, fresh: bool) -> Table:
+        """The table as a write to a branch sees it."""
+        from headrace.table import Table
+
+        access = self._access.fresh() if fresh else self._access
+        exists = branch in access.loaded().metadata.refs
+        return Table._of(access, {"branch": branch} if exists else {})
+
     def _written(self, frame: Any, shard: int, attempt: int) -> list[str]:
         """The files that the engine wrote for a frame, JSON each."""
         from headrace import _engine
 
         metadata = self.metadata
+        frame = as_frame(frame)
         request = {
             "schema": metadata.schema.to_json(),
             "spec": metadata.spec.to_json(),
@@ -166,5 +268,5 @@ class Writes:
             "memory_limit": None,
         }
         with self._access.naming():
-            written: list[str] = _engine.write(self._access.store(), frame, json.dumps(request))
+            written: list[str] = _engine.write(self._access.store(), frame._frame, json.dumps(request))
         return written

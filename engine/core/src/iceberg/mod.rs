@@ -4,6 +4,7 @@
 //! Within: [`plan`] drives; `manifest_list` and `manifests` decode with `avro`; `pruning` asks `transforms`, `specs` and
 //! `scalar`; [`files`] is what comes out.
 
+pub mod arrow_types;
 mod avro;
 pub mod bounds;
 pub mod files;

@@ -12,14 +12,17 @@ mod avro_schema;
 mod data_file;
 mod descriptor;
 mod encoder;
+mod existing;
 mod list;
 mod manifest;
+mod parent;
+mod rewrite;
+mod selection;
 mod single_value;
 mod snapshot;
-#[cfg(test)]
-mod tests;
 
 pub use append::write_manifests;
+pub use rewrite::rewrite_manifests;
 pub use snapshot::write_manifest_list;
 
 use serde_json::Value;
