@@ -171,12 +171,9 @@ class SchemaChange:
             return
         struct = self._field(parent)
         kind = struct.type
-        if isinstance(kind, ListType):
-            kind, struct = kind.element.type, kind.element
-        elif isinstance(kind, MapType):
-            kind, struct = kind.value.type, kind.value
         if not isinstance(kind, StructType):
-            raise InvalidArgument(f"{parent!r} is {struct.type}: only structs have fields")
+            hint = "fields inside a list are named 'tags.element.x', inside a map 'scores.value.x'"
+            raise InvalidArgument(f"{parent!r} is {kind}: only structs have fields", hint=hint)
         made = StructType(change(kind.fields))
         self._change(struct, lambda each: replace(each, type=made))
 

@@ -60,8 +60,16 @@ class Administration:
         yield change
         if change.schema == metadata.schema:
             return
-        asserted = updates.assert_schema(metadata)
-        self._change(lambda now: (asserted, updates.add_schema(change.schema, change.last_column_id)))
+
+        def alter(now: TableMetadata) -> Changes:
+            if now.schema.fields == change.schema.fields:
+                return [], []  # an attempt whose answer was lost
+            if now.schema != metadata.schema or now.last_column_id != metadata.last_column_id:
+                hint = "ask for the change again: it is checked against the schema as it is then"
+                raise MetaflowTableConflict("somebody else changed the schema meanwhile", hint=hint)
+            return updates.assert_schema(now), updates.add_schema(change.schema, change.last_column_id)
+
+        self._alter(alter)
 
     def update_partitioning(self, partition_by: str | Sequence[str] | None) -> None:
         """Partition what is written from now on otherwise; files that are there stay as they are.
@@ -79,22 +87,22 @@ class Administration:
                 raise UnsupportedError("partitions of a v1 table are not changed by this version", hint=_UPGRADE)
             return (updates.assert_spec(now), updates.add_spec(spec)) if spec.fields != now.spec.fields else ([], [])
 
-        self._change(change)
+        self._alter(change)
 
     def update_sort_order(self, sort_by: str | Sequence[str] | None) -> None:
         """Sort what is written from now on otherwise; `sort_by` as in `Table.create`, None: unsorted."""
-        self._change(lambda now: ([], updates.add_sort_order(sort_order(sort_by, now.schema))))
+        self._alter(lambda now: ([], updates.add_sort_order(sort_order(sort_by, now.schema))))
 
     def set_properties(self, properties: Mapping[str, str], remove: Iterable[str] = ()) -> None:
         """Set table properties, and remove others."""
         made = {str(key): str(value) for key, value in properties.items()}
         removals = list(remove)
-        self._change(lambda now: ([], updates.set_properties(made) + updates.remove_properties(removals)))
+        self._alter(lambda now: ([], updates.set_properties(made) + updates.remove_properties(removals)))
 
     def upgrade(self, format_version: int) -> None:
         """Move to a later format version; there is no way back."""
         update = {"action": "upgrade-format-version", "format-version": format_version}
-        self._change(lambda now: ([], [update] if now.format_version != format_version else []))
+        self._alter(lambda now: ([], [update] if now.format_version != format_version else []))
 
     def create_branch(self, name: str, snapshot_id: int | None = None, **retention: int) -> None:
         """Make a branch, at a snapshot of the table; None: the one that this Table shows.
@@ -137,7 +145,7 @@ class Administration:
             asserted.append(updates.assert_ref(source, ahead.snapshot_id))
             return asserted, [updates.set_ref(target, ahead.snapshot_id, ref=_raw_ref(now, target))]
 
-        self._change(change)
+        self._alter(change)
 
     def rollback(self, snapshot_id: int, branch: str = MAIN) -> None:
         """Move a branch back to a snapshot of its history; later snapshots stay until they expire."""
@@ -151,7 +159,7 @@ class Administration:
             moved = updates.set_ref(branch, snapshot_id, ref=_raw_ref(now, branch))
             return [updates.assert_ref(branch, head.snapshot_id)], [moved]
 
-        self._change(change)
+        self._alter(change)
 
     def drop(self, purge: bool = False) -> None:
         """Drop the table; `purge` asks the catalog to delete its files too."""
@@ -186,19 +194,24 @@ class Administration:
                 raise InvalidArgument(f"{kind} {name!r}: there is no snapshot {chosen}")
             return [updates.assert_ref(name, None)], [updates.set_ref(name, chosen, kind, settings)]
 
-        self._change(change)
+        self._alter(change)
 
     def _drop_ref(self, name: str, kind: str) -> None:
         if name == MAIN:
             raise InvalidArgument(f"branch {MAIN!r} is the table itself and cannot be dropped")
 
+        asked: list[bool] = []
+
         def change(now: TableMetadata) -> Changes:
+            if asked and name not in now.refs:
+                return [], []  # an attempt whose answer was lost
             found = _ref(now, name, kind)
+            asked.append(True)
             return [updates.assert_ref(name, found.snapshot_id)], [updates.remove_ref(name)]
 
-        self._change(change)
+        self._alter(change)
 
-    def _change(self, change: Callable[[TableMetadata], Changes]) -> None:
+    def _alter(self, change: Callable[[TableMetadata], Changes]) -> None:
         """Commit updates that are made anew from the table as it is at every attempt; none: nothing to do."""
         catalog = writable(self._access)
         with self._access.naming():

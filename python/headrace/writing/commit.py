@@ -9,6 +9,7 @@ Neighbours: `snapshots.py` makes parts, `headrace.catalog` keeps the promise to 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from headrace.errors import (
 )
 from headrace.iceberg import Snapshot, TableMetadata, updates
 from headrace.iceberg.snapshots import MAIN
-from headrace.writing.history import ancestors, find_token
+from headrace.writing.history import find_token
 from headrace.writing.manifests import Manifests, Parts, ref_json
 from headrace.writing.retry import Retry
 from headrace.writing.snapshots import Change
@@ -119,8 +120,12 @@ class _Commit:
                 if done is not None:
                     return done
                 loaded = self._look()
-        except BaseException:
+        except HeadraceError:
             self._clean()
+            raise
+        except BaseException:
+            if not self._in_doubt:  # else the interrupted request may still take effect, whatever a look shows now
+                self._manifests.discard()
             raise
 
     def _attempt(self, loaded: LoadedTable, retry: Retry) -> Committed | None:
@@ -133,35 +138,32 @@ class _Commit:
         if parts is None:
             return Committed(loaded, None, retry.attempts)
         requirements, changes = self._request(metadata, parent, parts)
+        self._in_doubt = True  # also while Ctrl-C interrupts the call
         try:
-            self._in_doubt = True  # also while Ctrl-C interrupts the call
             done = self._catalog.commit_table(self._access.identifier, requirements, changes)
             return Committed(done, self._manifests.snapshot_id, retry.attempts)
         except MetaflowTableCommitStateUnknownException as error:
             self._unknown = error
-            self._manifests.end_attempt(failed=False)
-            if not retry.again():
-                return self._last_look(error, retry)
+            if retry.again():
+                return None
+            failure: HeadraceError = error
         except MetaflowTableConflict as error:
-            self._refused()
-            self._manifests.end_attempt(failed=True)
-            if not retry.again():
-                message = f"other writers were faster at each of {retry.attempts} attempts"
-                hint = "try again, or raise the table property commit.retry.num-retries"
-                raise MetaflowTableConflict(f"{message}: {error.message}", hint=hint) from error
-        except MetaflowTableRateLimitException:
-            self._refused()
-            self._manifests.end_attempt(failed=True)
-            if not retry.again():
-                raise
-        except HeadraceError:
-            self._refused()
-            raise
-        return None
-
-    def _refused(self) -> None:
-        """The last attempt certainly changed nothing; an earlier one may still be unknown."""
-        self._in_doubt = self._unknown is not None
+            if retry.again():
+                return None
+            message = f"other writers were faster at each of {retry.attempts} attempts: {error.message}"
+            hint = "try again, or raise the table property commit.retry.num-retries"
+            failure = MetaflowTableConflict(message, hint=hint)
+            failure.__cause__ = error
+        except MetaflowTableRateLimitException as error:
+            if retry.again():
+                return None
+            failure = error
+        # Even a refusal is believed only after a look: a network that repeats requests answers with the second one's.
+        loaded = self._look()
+        found = find_token(loaded.metadata, self._head(loaded.metadata), self._change.token)
+        if found is None:
+            raise failure
+        return self._found(loaded, found, retry)
 
     def _head(self, metadata: TableMetadata) -> Snapshot | None:
         """The snapshot that the new one follows: the branch's head; a new branch starts at the head of "main"."""
@@ -198,20 +200,18 @@ class _Commit:
         return requirements, updates.add_snapshot(made, self._branch, ref_json(metadata, self._branch))
 
     def _look(self) -> LoadedTable:
-        """The table as it is now; while an outcome is unknown, failing to look is no answer either."""
+        """The table as it is now, which settles whether the last attempt took effect."""
         try:
-            return self._catalog.load_table(self._access.identifier)
+            loaded = self._catalog.load_table(self._access.identifier)
         except HeadraceError as error:
             if self._unknown is not None:
                 raise self._unknown from error
             raise
-
-    def _last_look(self, error: MetaflowTableCommitStateUnknownException, retry: Retry) -> Committed:
-        loaded = self._look()
-        found = find_token(loaded.metadata, self._head(loaded.metadata), self._change.token)
-        if found is None:
-            raise error
-        return self._found(loaded, found, retry)
+        mine = loaded.metadata.snapshot(self._manifests.snapshot_id) is not None
+        # An unknown attempt may still be under way, even if it is not there yet; its files stay, whatever comes.
+        self._in_doubt = mine or self._unknown is not None
+        self._manifests.end_attempt(failed=not self._in_doubt)
+        return loaded
 
     def _found(self, loaded: LoadedTable, found: Snapshot, retry: Retry) -> Committed:
         """The change is in the history. What this commit wrote goes, unless the snapshot is its own."""
@@ -221,10 +221,8 @@ class _Commit:
 
     def _clean(self) -> None:
         """Remove what was written, if it is certain that nothing refers to it."""
+        if self._in_doubt and self._unknown is None:
+            with contextlib.suppress(HeadraceError):
+                self._look()
         if not self._in_doubt:
             self._manifests.discard()
-
-
-def is_ancestor(metadata: TableMetadata, head: Snapshot | None, snapshot_id: int) -> bool:
-    """Whether a snapshot is in the history of another."""
-    return any(each.snapshot_id == snapshot_id for each in ancestors(metadata, head))

@@ -47,7 +47,10 @@ def create(
 
 def described(schema: Any, format_version: int) -> Schema:
     """The schema that a definition means: anything with an Arrow schema, or words."""
-    if type(schema).__module__.partition(".")[0] == "pandas":
+    has_rows = any(hasattr(schema, each) for each in ("__arrow_c_stream__", "__arrow_c_array__"))
+    if type(schema).__module__.partition(".")[0] == "pandas" or (
+        has_rows and not hasattr(schema, "__arrow_c_schema__")
+    ):
         from headrace.writing.selecting import as_frame
 
         schema = as_frame(schema)

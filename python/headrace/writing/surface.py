@@ -172,7 +172,7 @@ class Writes:
         """
         staged = list(staged)
         files = staging.take(staged, self.metadata) if staged else []
-        return self._commit(self._change(files, mode, staged), branch, properties)
+        return self._commit(self._change_of(files, mode, staged), branch, properties)
 
     def _write(self, frame: Any, mode: str, branch: str | None, properties: Mapping[str, str] | None) -> Committed:
         """Stage and commit at once: the files are this call's own."""
@@ -180,7 +180,7 @@ class Writes:
         self._target(branch)
         staged = self.stage(frame)
         own = [each["path"] for each in staged]
-        return self._commit(self._change(staging.take(staged, self.metadata), mode, staged), branch, properties, own)
+        return self._commit(self._change_of(staging.take(staged, self.metadata), mode, staged), branch, properties, own)
 
     def _replace(
         self,
@@ -211,7 +211,7 @@ class Writes:
         self._moved(done.loaded)
         return done
 
-    def _change(self, files: list[staging.StagedFile], mode: str, staged: list[Any]) -> Change:
+    def _change_of(self, files: list[staging.StagedFile], mode: str, staged: list[Any]) -> Change:
         token = staging.token(files, mode)
         if mode == APPEND:
             return Append(staged, token)

@@ -48,7 +48,11 @@ fn type_json(field: &Field, data_type: &DataType, version: i64, next: &mut i32) 
         DataType::Date32 | DataType::Date64 => "date".to_string(),
         DataType::Time32(_) | DataType::Time64(_) => "time".to_string(),
         DataType::Timestamp(TimeUnit::Nanosecond, zone) if version > 2 => {
-            if zone.is_some() { "timestamptz_ns".to_string() } else { "timestamp_ns".to_string() }
+            if zone.is_some() {
+                "timestamptz_ns".to_string()
+            } else {
+                "timestamp_ns".to_string()
+            }
         }
         // Before v3 there are microseconds only; the encoder refuses values that do not fit.
         DataType::Timestamp(_, zone) => if zone.is_some() { "timestamptz" } else { "timestamp" }.to_string(),
