@@ -77,6 +77,17 @@ def plan(store: Store, request: str, filter: str | None = None) -> tuple[FileLis
 def write(store: Store, frame: Any, request: str) -> list[str]:
     """Write a frame's rows to data files; the JSON of each (the REST specification's `DataFile`)."""
 
+@final
+class Keys:
+    """The keys of a frame's rows, each once: nulls, NaN and keys that are there twice are refused. `schema`: the
+    table's, as JSON, whose types the columns are taken as."""
+    def __new__(cls, frame: Frame, names: Sequence[str], schema: str) -> Self: ...
+    def __len__(self) -> int: ...
+    def absent(self, frame: Frame) -> Column:
+        """True for every row of a frame whose key is not among these."""
+    def filter_json(self) -> str:
+        """A filter that every row with one of these keys passes."""
+
 def arrow_schema(data: Any, format_version: int) -> str:
     """The schema of a table that is to hold rows of what has `__arrow_c_schema__`, as Iceberg's JSON."""
 

@@ -39,7 +39,8 @@ def start(
     }
     command = [sys.executable, "-m", "tests.commit.worker", json.dumps(asked)]
     environment = os.environ | {"AWS_EC2_METADATA_DISABLED": "true"}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=(folder / f"errors{writer}").open("ab"))
+    with (folder / f"errors{writer}").open("ab") as errors:
+        return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=errors)
 
 
 def compare(table: headrace.Table, folder: Path) -> int:

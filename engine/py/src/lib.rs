@@ -25,6 +25,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<files::FileList>()?;
     module.add_class::<frame::Frame>()?;
     module.add_class::<column::Column>()?;
+    module.add_class::<writing::Keys>()?;
     module.add_function(wrap_pyfunction!(store::http_request, module)?)?;
     module.add_function(wrap_pyfunction!(store::aws_credentials, module)?)?;
     module.add_function(wrap_pyfunction!(files::plan, module)?)?;

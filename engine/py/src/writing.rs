@@ -1,11 +1,18 @@
 //! Manifests and manifest lists, written for a commit.
 
+use std::sync::Arc;
+
+use ::arrow_schema::{DataType, Field};
+use headrace_core::frame::keys;
+use headrace_core::iceberg::schema::Schema;
 use headrace_core::iceberg::{arrow_types, writing};
 use pyo3::prelude::*;
 
 use crate::capsule;
+use crate::column::Column;
 use crate::errors::to_python;
-use crate::gate::wait;
+use crate::frame::Frame;
+use crate::gate::{compute, wait};
 use crate::load::predicate;
 use crate::store::Store;
 
@@ -43,4 +50,35 @@ pub fn rewrite_manifests(
 pub fn arrow_schema(py: Python<'_>, data: &Bound<'_, PyAny>, format_version: i64) -> PyResult<String> {
     let schema = capsule::schema_in(&data.call_method0("__arrow_c_schema__")?)?;
     arrow_types::schema_json(&schema, format_version).map_err(|error| to_python(py, &error))
+}
+
+/// The keys of a frame's rows, each once.
+#[pyclass(frozen, module = "headrace._engine")]
+pub struct Keys {
+    inner: keys::Keys,
+}
+
+#[pymethods]
+impl Keys {
+    #[new]
+    fn new(py: Python<'_>, frame: &Frame, names: Vec<String>, schema: &str) -> PyResult<Keys> {
+        let frame = frame.inner.clone();
+        let made = compute(py, || keys::Keys::new(&frame, &names, &Schema::from_json(schema)?))?;
+        Ok(Keys { inner: made })
+    }
+
+    fn __len__(&self) -> usize {
+        self.inner.len()
+    }
+
+    fn absent(&self, py: Python<'_>, frame: &Frame) -> PyResult<Column> {
+        let frame = frame.inner.clone();
+        let mask = compute(py, || self.inner.absent(&frame))?;
+        let field = Field::new("absent", DataType::Boolean, false);
+        Ok(Column { field: Arc::new(field), array: Arc::new(mask) })
+    }
+
+    fn filter_json(&self, py: Python<'_>) -> PyResult<String> {
+        self.inner.filter_json().map_err(|error| to_python(py, &error))
+    }
 }

@@ -141,6 +141,8 @@ class _Commit:
         self._in_doubt = True  # also while Ctrl-C interrupts the call
         try:
             done = self._catalog.commit_table(self._access.identifier, requirements, changes)
+            if self._unknown is None:
+                self._manifests.succeeded()
             return Committed(done, self._manifests.snapshot_id, retry.attempts)
         except MetaflowTableCommitStateUnknownException as error:
             self._unknown = error

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 TARGET_SIZE = "commit.manifest.target-size-bytes"
 DEFAULT_TARGET_SIZE = 8 << 20
+MIN_COUNT = "commit.manifest.min-count-to-merge"
+DEFAULT_MIN_COUNT = 100
 Descriptor = dict[str, Any]
 
 
@@ -55,6 +57,7 @@ class Manifests:
         self._lists = 0
         self._shared: list[str] = []
         self._attempt: list[str] = []
+        self._merged: list[str] = []
         self.snapshot_id = _new_snapshot_id(metadata)
 
     @property
@@ -107,6 +110,7 @@ class Manifests:
             "rewritten": list(selection.rewritten),
             "concurrent": list(concurrent),
             "isolation": selection.isolation,
+            "only_rewritten": selection.only_rewritten,
             "dry": dry,
         }
         text = _engine.rewrite_manifests(self._store, list(files), json.dumps(request), selection.filter)
@@ -121,7 +125,7 @@ class Manifests:
 
         self._lists += 1
         location = f"{folder(metadata)}/snap-{self.snapshot_id}-{self._lists}-{self._uuid}.avro"
-        request = {
+        request: dict[str, Any] = {
             "format_version": metadata.format_version,
             "snapshot_id": self.snapshot_id,
             "parent_snapshot_id": parent.snapshot_id if parent else None,
@@ -133,9 +137,29 @@ class Manifests:
             "replaced": parts.replaced,
             "next_row_id": (metadata.next_row_id or 0) if metadata.format_version > 2 else None,
         }
+        if merge := self._merge(metadata):
+            self._attempt.append(merge["location"])
+            request["merge"] = merge
         self._attempt.append(location)
         answer = json.loads(_engine.write_manifest_list(self._store, json.dumps(request)))
+        own = {each["path"] for each in parts.added}
+        self._merged = [each for each in answer["merged"] if each in own]
         return location, answer["added_rows"]
+
+    def _merge(self, metadata: TableMetadata) -> dict[str, Any] | None:
+        """When small manifests are joined, by the table's properties; None: never."""
+        properties = metadata.properties
+        if properties.get("commit.manifest-merge.enabled", "true").lower() == "false":
+            return None
+        count = properties.get(MIN_COUNT, "")
+        layout = self.layout(metadata, metadata.spec.spec_id)
+        return {
+            "min_count": int(count) if count.isdigit() else DEFAULT_MIN_COUNT,
+            "target_size": layout["target_size"],
+            "location": f"{self.prefix(metadata)}merged.avro",
+            "schema": layout["schema"],
+            "specs": [each.to_json() for each in metadata.specs.values()],
+        }
 
     def layout(self, metadata: TableMetadata, spec_id: int) -> dict[str, Any]:
         """What the engine must know of the table to write a manifest of one spec."""
@@ -162,12 +186,18 @@ class Manifests:
             self._remove(self._attempt)
         self._attempt = []
 
+    def succeeded(self) -> None:
+        """The commit is done: manifests of its own that were joined into another are not in its list."""
+        self._remove(self._merged)
+
     def discard(self) -> None:
         """The commit certainly failed as a whole: nothing that was written for it is reachable, or will be."""
         self._remove([*self._attempt, *self._shared])
         self._attempt, self._shared = [], []
 
     def _remove(self, locations: Sequence[str]) -> None:
+        if not locations:
+            return
         with contextlib.suppress(HeadraceError):  # what stays is unreachable; the failure itself is what is told
             self._store.delete(list(locations))
 

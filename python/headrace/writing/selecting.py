@@ -17,19 +17,19 @@ from headrace.errors import HeadraceError, InvalidArgument
 from headrace.filters.complement import not_true
 from headrace.writing.manifests import Manifests
 from headrace.writing.snapshots import Selection
+from headrace.writing.view import View
 
 if TYPE_CHECKING:
     from headrace.dataframe import MetaflowDataFrame
     from headrace.filters import Expression
     from headrace.plan import ScanPlan
-    from headrace.table import Table
 
 GROUP_BYTES = 512 << 20
 """Files that are written again are loaded in groups of about so many bytes: memory is bounded, threads are busy."""
 
 
 def select(
-    view: Table,
+    view: View,
     filter: str | Expression | None,
     params: Mapping[str, Any] | None,
     level: str,
@@ -38,7 +38,7 @@ def select(
 
     Parameters
     ----------
-    view : Table
+    view : View
         The table as the change sees it.
     filter, params
         See `Table.scan`; None selects every row.

@@ -60,12 +60,15 @@ class Selection:
         Files that the filter selects in part, and whose other rows are among the new files.
     isolation : {"serializable", "snapshot"}
         Whether files that came in the meantime and would be selected are a conflict, or stay.
+    only_rewritten : bool
+        Of the files that are selected only those in `rewritten` go.
     """
 
     rule: str
     filter: str | None = None
     rewritten: tuple[str, ...] = ()
     isolation: str = "serializable"
+    only_rewritten: bool = False
 
 
 class Replace(Change):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 from headrace.access import TableAccess
 from headrace.errors import InvalidArgument
@@ -19,11 +19,12 @@ from headrace.writing.commit import Committed, commit_change, writable
 from headrace.writing.conflicts import isolation
 from headrace.writing.selecting import as_frame, discard, select
 from headrace.writing.snapshots import Append, Change, Replace, Selection
+from headrace.writing.upserting import replace_by_key
 
 if TYPE_CHECKING:
     from headrace.catalog import LoadedTable
     from headrace.filters import Expression
-    from headrace.table import Table
+    from headrace.plan import ScanPlan
 
 APPEND, OVERWRITE, OVERWRITE_PARTITIONS = "append", "overwrite", "overwrite_partitions"
 
@@ -40,7 +41,12 @@ class Writes:
         def metadata(self) -> TableMetadata: ...
         @property
         def snapshot(self) -> Snapshot | None: ...
+        @classmethod
+        def _of(cls, access: TableAccess, chosen: Mapping[str, Any]) -> Self: ...
         def _moved(self, loaded: LoadedTable) -> None: ...
+        def scan(
+            self, filter: str | Expression | None = None, *, params: Mapping[str, Any] | None = None
+        ) -> ScanPlan: ...
 
     def append(
         self, frame: Any, *, branch: str | None = None, properties: Mapping[str, str] | None = None
@@ -112,6 +118,51 @@ class Writes:
         the selected rows (copy-on-write). Parameters and errors: see `overwrite`; `write.delete.isolation-level`.
         """
         return self._replace(None, filter, params, branch, properties, "delete")
+
+    def replace_where(self, frame: Any, filter: str | Expression, **options: Any) -> Committed:
+        """Replace the rows that a filter selects by these: `overwrite` with a filter that must be given."""
+        if filter is None:
+            raise InvalidArgument("replace_where replaces what a filter selects", hint="overwrite(frame) replaces all")
+        return self.overwrite(frame, filter, **options)
+
+    def upsert(
+        self,
+        frame: Any,
+        on: Sequence[str],
+        *,
+        branch: str | None = None,
+        properties: Mapping[str, str] | None = None,
+    ) -> Committed:
+        """Replace the rows that have a key of these rows, and add the others, in one snapshot.
+
+        Parameters
+        ----------
+        frame : frame, or anything with an Arrow capsule, or a pandas DataFrame
+            The new rows, whole: columns that are not there become null.
+        on : sequence of str
+            The key columns. Keys of the new rows have no null and no NaN and are there once.
+        branch, properties
+            See `append`.
+
+        Raises
+        ------
+        InvalidArgument
+            A key that cannot be matched, or is there twice: names the row and the key. Nothing was changed.
+        MetaflowTableConflict
+            Rows with such keys changed meanwhile; names the other snapshot (`write.merge.isolation-level`).
+        """
+        writable(self._access)
+        target = self._target(branch)
+        view = self._view(target, fresh=True)
+        rows = as_frame(frame)
+        level = isolation(view.metadata.properties, "upsert")
+        selection, rewritten = replace_by_key(view, rows, on, level)
+        try:
+            staged = view.stage(rows) + rewritten
+        except BaseException:
+            discard(self._access, [each["path"] for each in rewritten])
+            raise
+        return self._replaced(view, selection, staged, "upsert", target, properties)
 
     def overwrite_partitions(
         self, frame: Any, *, branch: str | None = None, properties: Mapping[str, str] | None = None
@@ -203,7 +254,18 @@ class Writes:
         except BaseException:
             discard(self._access, [each["path"] for each in staged])
             raise
-        staged += rewritten
+        return self._replaced(view, selection, staged + rewritten, operation, target, properties)
+
+    def _replaced(
+        self,
+        view: Self,
+        selection: Selection,
+        staged: list[dict[str, Any]],
+        operation: str,
+        target: str,
+        properties: Mapping[str, str] | None,
+    ) -> Committed:
+        """Commit what was selected and staged through a view."""
         files = staging.take(staged, view.metadata)
         token = staging.token(files, operation) if files else uuid.uuid4().hex
         change = Replace(staged, token, selection, view.snapshot)
@@ -242,13 +304,11 @@ class Writes:
             raise InvalidArgument("the Table was opened at a snapshot, which never changes", hint=hint)
         return chosen
 
-    def _view(self, branch: str, fresh: bool) -> Table:
+    def _view(self, branch: str, fresh: bool) -> Self:
         """The table as a write to a branch sees it."""
-        from headrace.table import Table
-
         access = self._access.fresh() if fresh else self._access
         exists = branch in access.loaded().metadata.refs
-        return Table._of(access, {"branch": branch} if exists else {})
+        return self._of(access, {"branch": branch} if exists else {})
 
     def _written(self, frame: Any, shard: int, attempt: int) -> list[str]:
         """The files that the engine wrote for a frame, JSON each."""

@@ -5,7 +5,7 @@
 //! writes; [`crate::store`] carries it. Spec: Manifests, Manifest Lists, Sequence Number Inheritance, Row Lineage.
 //!
 //! Within: [`append`] lists new files, [`rewrite`] carries old ones over without those that go, [`snapshot`] makes a
-//! snapshot's list; `manifest` and `list` are the two kinds of file, `encoder` and `avro_schema` their bytes.
+//! snapshot's list (and [`merge`] joins small manifests); `manifest` and `list` are the two kinds of file, `encoder` and `avro_schema` their bytes.
 
 mod append;
 mod avro_schema;
@@ -15,6 +15,7 @@ mod encoder;
 mod existing;
 mod list;
 mod manifest;
+mod merge;
 mod parent;
 mod rewrite;
 mod selection;

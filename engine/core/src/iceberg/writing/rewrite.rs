@@ -3,11 +3,13 @@
 //! ```json
 //! {"table": "db.t", "format_version": 2, "schema": {...}, "specs": [...], "snapshot_id": 2, "prefix": "s3://...-m1-",
 //!  "manifest_list": "s3://...", "manifests": [], "rule": "all" | "filter" | "partitions", "files_spec": 0,
-//!  "rewritten": [path, ...], "concurrent": [snapshot id, ...], "isolation": "serializable" | "snapshot", "dry": false}
+//!  "rewritten": [path, ...], "concurrent": [snapshot id, ...], "isolation": "serializable" | "snapshot",
+//!  "only_rewritten": false, "dry": false}
 //! ```
 //!
 //! `rewritten` are files whose surviving rows were written elsewhere, `concurrent` the snapshots that came after the one
-//! that the change was made from: what they added is a conflict (serializable) or stays (snapshot). The answer:
+//! that the change was made from: what they added is a conflict (serializable) or stays (snapshot). `only_rewritten`: of
+//! what is selected nothing but the rewritten files goes. The answer:
 //!
 //! ```json
 //! {"replaced": [path], "manifests": [descriptor], "files": 1, "rows": 10, "bytes": 100, "partitions": 1,
@@ -58,6 +60,8 @@ struct Request {
     #[serde(default)]
     concurrent: HashSet<i64>,
     isolation: Isolation,
+    #[serde(default)]
+    only_rewritten: bool,
     #[serde(default)]
     dry: bool,
 }
@@ -212,6 +216,9 @@ impl Rewrite {
         if self.asked.rewritten.contains(path) {
             outcome.rewritten.push(path.clone());
             return true;
+        }
+        if self.asked.only_rewritten {
+            return false;
         }
         if fate == Fate::Partial {
             outcome.partial.push(path.clone());

@@ -2,20 +2,23 @@
 //!
 //! ```json
 //! {"format_version": 2, "snapshot_id": 2, "parent_snapshot_id": 1, "sequence_number": 2, "location": "s3://...",
-//!  "parent_list": "s3://..." or null, "parent_manifests": [], "added": [descriptor, ...], "replaced": [path, ...], "next_row_id": null}
+//!  "parent_list": "s3://..." or null, "parent_manifests": [], "added": [descriptor, ...], "replaced": [path, ...],
+//!  "next_row_id": null, "merge": {"min_count": 100, "target_size": 8388608, "location": "s3://...", "schema": {...},
+//!  "specs": [...]} or null}
 //! ```
 //!
-//! The answer: `{"kept": 3, "created": 1, "replaced": 0, "added_rows": 10}`, `added_rows` being the row ids handed out
-//! (v3). No manifest is read unless the parent's list leaves counts out, as v1 may: the cost of an append does not grow with
+//! The answer: `{"kept": 3, "created": 1, "replaced": 0, "added_rows": 10, "merged": [path, ...]}`, `added_rows` being the
+//! row ids handed out (v3), `merged` the manifests that were joined into a new one. No manifest is read unless the parent's list leaves counts out, as v1 may: the cost of an append does not grow with
 //! the files of the table.
 
 use std::collections::HashSet;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::descriptor::Descriptor;
+use super::merge::{self, Merge};
 use super::{blocking, invalid, list, parent, request};
 use crate::error::Result;
 use crate::runtime::Cancel;
@@ -36,6 +39,7 @@ struct Request {
     #[serde(default)]
     replaced: HashSet<String>,
     next_row_id: Option<i64>,
+    merge: Option<Merge>,
 }
 
 /// Writes the manifest list of a snapshot.
@@ -45,30 +49,41 @@ struct Request {
 pub async fn write_manifest_list(store: &Store, asked: &str, cancel: &Cancel) -> Result<String> {
     let asked: Request = request(asked)?;
     let parent = parent::manifests(store, asked.parent_list.as_deref(), &asked.parent_manifests, cancel).await?;
+    let (mut manifests, mut answer) = listed(&asked, parent)?;
+    let mut merged = HashSet::new();
+    if let Some(merge) = &asked.merge {
+        let (version, snapshot_id) = (asked.format_version, asked.snapshot_id);
+        let done = merge::merge(store, merge, version, snapshot_id, &mut manifests, cancel).await?;
+        merged = done.unwrap_or_default();
+    }
+    answer["added_rows"] = json!(number_rows(&mut manifests, asked.next_row_id)?);
+    answer["merged"] = json!(merged);
     let location = asked.location.clone();
-    let (bytes, answer) = blocking(move || encode(asked, parent)).await?;
+    let bytes = blocking(move || encode(&asked, &manifests)).await?;
     store.put(&location, bytes, false).await?;
-    Ok(answer)
+    Ok(answer.to_string())
 }
 
-fn encode(asked: Request, listed: Vec<Descriptor>) -> Result<(Bytes, String)> {
+/// The manifests of the new snapshot, newest first as Iceberg's own writers list them, and how they came there.
+fn listed(asked: &Request, parent: Vec<Descriptor>) -> Result<(Vec<Descriptor>, Value)> {
     let mut replaced = 0;
-    let mut kept: Vec<Descriptor> = Vec::with_capacity(listed.len());
-    for manifest in listed {
+    let mut manifests = asked.added.clone();
+    for manifest in parent {
         if asked.replaced.contains(&manifest.path) {
             replaced += 1;
         } else if manifest.has_live_files() {
-            kept.push(manifest);
+            manifests.push(manifest);
         }
     }
     if replaced != asked.replaced.len() {
         return Err(invalid("a manifest that is to be replaced is not in the parent's list"));
     }
-    let (counts, created) = (kept.len(), asked.added.len());
-    let mut manifests = asked.added; // newest first, as Iceberg's own writers list them
-    manifests.append(&mut kept);
-    let added_rows = number_rows(&mut manifests, asked.next_row_id)?;
+    let created = asked.added.len();
+    let counts = json!({"kept": manifests.len() - created, "created": created, "replaced": replaced});
+    Ok((manifests, counts))
+}
 
+fn encode(asked: &Request, manifests: &[Descriptor]) -> Result<Bytes> {
     let text = |number: Option<i64>| number.map_or_else(|| "null".to_string(), |number| number.to_string());
     let mut metadata = vec![
         ("snapshot-id", asked.snapshot_id.to_string()),
@@ -81,9 +96,7 @@ fn encode(asked: Request, listed: Vec<Descriptor>) -> Result<(Bytes, String)> {
     if asked.format_version > 2 {
         metadata.push(("first-row-id", text(asked.next_row_id)));
     }
-    let bytes = list::encode(&manifests, asked.format_version, &metadata, asked.sequence_number)?;
-    let answer = json!({"kept": counts, "created": created, "replaced": replaced, "added_rows": added_rows});
-    Ok((Bytes::from(bytes), answer.to_string()))
+    list::encode(manifests, asked.format_version, &metadata, asked.sequence_number).map(Bytes::from)
 }
 
 /// Hands out first row ids to data manifests that have none (spec, Row Lineage); the number of ids.
