@@ -101,6 +101,12 @@ def rewrite_manifests(store: Store, files: Sequence[str], request: str, filter: 
 def write_manifest_list(store: Store, request: str) -> str:
     """Write the manifest list of a snapshot; see engine/core/src/iceberg/writing/snapshot.rs."""
 
+def list_manifests(store: Store, manifest_list: str | None, manifests: Sequence[str]) -> Frame:
+    """The manifests of a snapshot, a row each."""
+
+def list_partitions(files: FileList) -> Frame:
+    """The partitions of listed files, a row each: values, files, rows, bytes."""
+
 def load(
     store: Store,
     files: FileList,

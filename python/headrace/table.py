@@ -20,6 +20,7 @@ from headrace.catalog.identifiers import parse_identifier
 from headrace.errors import InvalidArgument
 from headrace.iceberg import Schema, Snapshot, TableMetadata, select_snapshot
 from headrace.iceberg.snapshots import MAIN
+from headrace.inspection import Inspection
 from headrace.plan import ProgressOption, ScanPlan
 from headrace.writing.administration import Administration
 from headrace.writing.create import create
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from headrace.filters import Expression
 
 
-class Table(Writes, Administration):
+class Table(Writes, Administration, Inspection):
     """A warehouse table, pinned to one snapshot until it is written to: then it shows what it wrote.
 
     Parameters

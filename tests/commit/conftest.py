@@ -13,7 +13,7 @@ import pytest
 from headrace.catalog import Catalog
 from headrace.iceberg import NestedField, PartitionField, PartitionSpec, PrimitiveType, Schema, Transform
 
-from tests.commit import by_pyiceberg
+from tests.commit import by_pyiceberg, readers
 from tests.servers.postgres import Postgres
 from tests.table.warehouse import NAMESPACE, Warehouse
 
@@ -75,10 +75,10 @@ def name() -> str:
 @pytest.fixture(autouse=True)
 def _encoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Until the engine encodes: PyIceberg does."""
-    if hasattr(headrace._engine, "write"):
-        return
     storage: dict[str, str] = {}
     if "warehouse" in request.fixturenames or "catalog" in request.fixturenames:
         warehouse: Warehouse = request.getfixturevalue("warehouse")
         storage = dict(warehouse.storage())
-    monkeypatch.setattr(headrace._engine, "write", by_pyiceberg.encoder(storage), raising=False)
+        readers.server = warehouse.server
+    if not hasattr(headrace._engine, "write"):
+        monkeypatch.setattr(headrace._engine, "write", by_pyiceberg.encoder(storage), raising=False)

@@ -13,8 +13,11 @@ from tests.servers import duck
 from tests.servers.seaweed import SeaweedFS
 from tests.table.compare import rows
 
+server: SeaweedFS | None = None
+"""Where tables on S3 are; set by the fixture that starts it."""
 
-def check(table: headrace.Table, server: SeaweedFS | None = None) -> pyarrow.Table:
+
+def check(table: headrace.Table) -> pyarrow.Table:
     """The table as it is now, by a new handle; the other readers' rows equal it."""
     fresh = table.refresh()
     ours = pyarrow.table(fresh.load())
@@ -22,9 +25,8 @@ def check(table: headrace.Table, server: SeaweedFS | None = None) -> pyarrow.Tab
     properties = dict(loaded.properties_for(loaded.metadata.location))
     theirs = StaticTable.from_metadata(loaded.metadata_location, properties).scan().to_arrow()
     assert rows(ours) == rows(theirs)
-    if server is not None or str(loaded.metadata_location).startswith("file:"):
-        location = str(loaded.metadata_location).removeprefix("file://")
-        with duck.connect(server) as connection:
-            by_duckdb = connection.sql(f"select * from iceberg_scan('{location}')").to_arrow_table()
-        assert rows(ours) == rows(by_duckdb)
+    location = str(loaded.metadata_location).removeprefix("file://")
+    with duck.connect(server if location.startswith("s3:") else None) as connection:
+        by_duckdb = connection.sql(f"select * from iceberg_scan('{location}')").to_arrow_table()
+    assert rows(ours) == rows(by_duckdb)
     return ours

@@ -36,6 +36,8 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(load::kept_memory, module)?)?;
     module.add_function(wrap_pyfunction!(writing::write_manifests, module)?)?;
     module.add_function(wrap_pyfunction!(writing::arrow_schema, module)?)?;
+    module.add_function(wrap_pyfunction!(writing::list_manifests, module)?)?;
+    module.add_function(wrap_pyfunction!(writing::list_partitions, module)?)?;
     module.add_function(wrap_pyfunction!(writing::rewrite_manifests, module)?)?;
     module.add_function(wrap_pyfunction!(writing::write_manifest_list, module)?)?;
     Ok(())

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use ::arrow_schema::{DataType, Field};
-use headrace_core::frame::keys;
+use headrace_core::frame::{self, keys};
 use headrace_core::iceberg::schema::Schema;
+use headrace_core::iceberg::writing::inspection;
 use headrace_core::iceberg::{arrow_types, writing};
 use pyo3::prelude::*;
 
 use crate::capsule;
 use crate::column::Column;
 use crate::errors::to_python;
+use crate::files::FileList;
 use crate::frame::Frame;
 use crate::gate::{compute, wait};
 use crate::load::predicate;
@@ -81,4 +83,31 @@ impl Keys {
     fn filter_json(&self, py: Python<'_>) -> PyResult<String> {
         self.inner.filter_json().map_err(|error| to_python(py, &error))
     }
+}
+
+/// The manifests of a snapshot.
+#[pyfunction]
+#[pyo3(signature = (store, manifest_list, manifests))]
+pub fn list_manifests(
+    py: Python<'_>,
+    store: &Store,
+    manifest_list: Option<String>,
+    manifests: Vec<String>,
+) -> PyResult<Frame> {
+    let store = store.inner.clone();
+    let listing = |cancel| async move { inspection::manifests(&store, manifest_list, manifests, &cancel).await };
+    let batch = wait(py, listing)?;
+    let inner = compute(py, || frame::Frame::of_batches(batch.schema(), &[batch]))?;
+    Ok(Frame { inner })
+}
+
+/// The partitions of listed files.
+#[pyfunction]
+pub fn list_partitions(py: Python<'_>, files: &FileList) -> PyResult<Frame> {
+    let files = files.inner.clone();
+    let inner = compute(py, || {
+        let batch = inspection::partitions(&files)?;
+        frame::Frame::of_batches(batch.schema(), &[batch])
+    })?;
+    Ok(Frame { inner })
 }

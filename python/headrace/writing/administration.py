@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from headrace.access import TableAccess
 from headrace.catalog import LoadedTable
@@ -24,10 +24,12 @@ from headrace.iceberg.definitions import partition_spec, sort_order
 from headrace.iceberg.evolution import SchemaChange, in_use
 from headrace.iceberg.snapshots import MAIN, SnapshotRef
 from headrace.writing.commit import writable
+from headrace.writing.create import described
 from headrace.writing.history import ancestors
 from headrace.writing.retry import Retry
 
 if TYPE_CHECKING:
+    from headrace.dataframe import MetaflowDataFrame
     from headrace.iceberg import Snapshot
 
 Changes = tuple[list[updates.Requirement], list[updates.Update]]
@@ -45,6 +47,8 @@ class Administration:
         def metadata(self) -> TableMetadata: ...
         @property
         def snapshot(self) -> Snapshot | None: ...
+        @classmethod
+        def _of(cls, access: TableAccess, chosen: Mapping[str, Any]) -> Self: ...
         def _moved(self, loaded: LoadedTable) -> None: ...
 
     @contextlib.contextmanager
@@ -147,6 +151,40 @@ class Administration:
 
         self._alter(change)
 
+    @contextlib.contextmanager
+    def audit(self, name: str) -> Iterator[Self]:
+        """Write, check, publish: `with table.audit("check") as t: t.append(frame); assert ...`.
+
+        Parameters
+        ----------
+        name : str
+            A branch that does not exist: it is made at the head of "main", and what is written inside goes to it.
+
+        Notes
+        -----
+        If the block ends well, "main" is moved to what was written and the branch is dropped. If it raises, readers of
+        the table never see any of it, and the branch stays for inspection.
+
+        Raises
+        ------
+        MetaflowTableConflict
+            "main" moved on meanwhile; the branch stays.
+        """
+        fresh = self._access.fresh()
+        if name in fresh.loaded().metadata.refs:
+            hint = f"drop_branch({name!r}) if what it holds is not needed"
+            raise InvalidArgument(f"there is a branch or tag {name!r} already", hint=hint)
+        if fresh.loaded().metadata.current_snapshot is not None:
+            self._of(fresh, {}).create_branch(name)
+            inside = self._of(fresh.fresh(), {"branch": name})
+        else:  # a branch begins with a snapshot: the first write makes it
+            inside = self._of(fresh, {})
+            inside._branch = name
+        yield inside
+        if name in inside._access.loaded().metadata.refs:
+            self.fast_forward(name)
+            self.drop_branch(name)
+
     def rollback(self, snapshot_id: int, branch: str = MAIN) -> None:
         """Move a branch back to a snapshot of its history; later snapshots stay until they expire."""
 
@@ -173,6 +211,15 @@ class Administration:
         catalog.rename_table(self._access.identifier, name)
         self._access = TableAccess(catalog, parse_identifier(name))
         self.__dict__.pop("_selected", None)
+
+    def _add_columns_of(self, frame: MetaflowDataFrame) -> None:
+        """Add the columns of a frame that the table does not have, as optional ones."""
+        there = set(self._access.fresh().loaded().metadata.schema.names)
+        wanted = described(frame, self.metadata.format_version)
+        with self.update_schema() as change:
+            for field in wanted.fields:
+                if field.name not in there:
+                    change.add(field.name, field.type)
 
     def _create_ref(self, name: str, kind: str, snapshot_id: int | None, retention: Mapping[str, int]) -> None:
         chosen = snapshot_id if snapshot_id is not None else (self.snapshot.snapshot_id if self.snapshot else None)

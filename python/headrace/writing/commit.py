@@ -27,7 +27,7 @@ from headrace.errors import (
 )
 from headrace.iceberg import Snapshot, TableMetadata, updates
 from headrace.iceberg.snapshots import MAIN
-from headrace.writing.history import find_token
+from headrace.writing.history import find_token, knows_back_to
 from headrace.writing.manifests import Manifests, Parts, ref_json
 from headrace.writing.retry import Retry
 from headrace.writing.snapshots import Change
@@ -134,6 +134,8 @@ class _Commit:
         if (found := find_token(metadata, self._head(metadata), self._change.token)) is not None:
             return self._found(loaded, found, retry)
         parent = self._head(metadata)
+        if parent is not None and self._is_live(metadata, parent):
+            return Committed(loaded, parent.snapshot_id, retry.attempts)
         parts = self._change.parts(self._manifests, metadata, parent)
         if parts is None:
             return Committed(loaded, None, retry.attempts)
@@ -166,6 +168,19 @@ class _Commit:
         if found is None:
             raise failure
         return self._found(loaded, found, retry)
+
+    def _is_live(self, metadata: TableMetadata, head: Snapshot) -> bool:
+        """Whether the files are in the table already, where its history is too short to tell by the token."""
+        files = self._change.files(metadata)
+        if not files or knows_back_to(metadata, head, min(each.at_ms for each in files)):
+            return False
+        live = self._manifests.live(metadata, head)
+        there = [each.path for each in files if each.path in live]
+        if there and len(there) < len(files):
+            message = f"{len(there)} of {len(files)} staged files are in the table already, by another commit"
+            hint = "commit each staged file with the same others as before"
+            raise MetaflowTableConflict(message, location=there[0], hint=hint)
+        return bool(there)
 
     def _head(self, metadata: TableMetadata) -> Snapshot | None:
         """The snapshot that the new one follows: the branch's head; a new branch starts at the head of "main"."""

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from headrace.iceberg import Snapshot, TableMetadata
 from headrace.writing.summary import TOKEN
 
+CLOCKS_MS = 10 * 60_000
+"""Clocks of the machines that stage and commit may differ by so much."""
+
 
 def ancestors(metadata: TableMetadata, head: Snapshot | None) -> Iterator[Snapshot]:
     """A snapshot and those before it, newest first, as far back as the table still knows them."""
@@ -24,6 +27,15 @@ def ancestors(metadata: TableMetadata, head: Snapshot | None) -> Iterator[Snapsh
 def find_token(metadata: TableMetadata, head: Snapshot | None, token: str) -> Snapshot | None:
     """The snapshot that a commit with this token made; None if it is not in the history."""
     return next((each for each in ancestors(metadata, head) if (each.summary or {}).get(TOKEN) == token), None)
+
+
+def knows_back_to(metadata: TableMetadata, head: Snapshot | None, at_ms: int) -> bool:
+    """Whether the history that is left tells of every commit since a time: snapshots may have expired since."""
+    oldest = None
+    for oldest in ancestors(metadata, head):
+        if oldest.timestamp_ms < at_ms - CLOCKS_MS:
+            return True
+    return oldest is None or oldest.parent_snapshot_id is None
 
 
 def since(metadata: TableMetadata, head: Snapshot | None, base: Snapshot | None) -> list[Snapshot] | None:

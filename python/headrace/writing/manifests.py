@@ -117,6 +117,13 @@ class Manifests:
         answer: dict[str, Any] = json.loads(text)
         return answer
 
+    def live(self, metadata: TableMetadata, snapshot: Snapshot) -> set[str]:
+        """Locations of a snapshot's data files: reads all its manifests."""
+        from headrace import _engine
+
+        files, _ = _engine.plan(self._store, plan_request("table", metadata, snapshot))
+        return set(files.locations())
+
     def write_list(
         self, metadata: TableMetadata, parent: Snapshot | None, parts: Parts, sequence_number: int
     ) -> tuple[str, int]:
@@ -219,6 +226,21 @@ def all_fields(metadata: TableMetadata, schema: Schema) -> dict[str, Any]:
             others = (other.field(each) for other in metadata.schemas.values())
             found += [field for field in others if field is not None][:1]
     return Schema(tuple(found), schema.schema_id, schema.identifier_field_ids).to_json()
+
+
+def plan_request(table: str, metadata: TableMetadata, snapshot: Snapshot | None) -> str:
+    """What the engine must know to list a snapshot's files."""
+    return json.dumps(
+        {
+            "table": table,
+            "format_version": metadata.format_version,
+            "snapshot_id": snapshot.snapshot_id if snapshot else None,
+            "manifest_list": snapshot.manifest_list if snapshot else None,
+            "manifests": list(snapshot.manifests) if snapshot else [],
+            "schema": all_fields(metadata, metadata.schema),
+            "specs": [each.to_json() for each in metadata.specs.values()],
+        }
+    )
 
 
 def ref_json(metadata: TableMetadata, branch: str) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -102,3 +103,18 @@ def as_frame(data: Any) -> MetaflowDataFrame:
         return MetaflowDataFrame.from_arrow(data)
     hint = "pass a frame of headrace, pandas, Polars or PyArrow, or anything with __arrow_c_stream__"
     raise InvalidArgument(f"rows are expected in a frame, found {type(data).__name__}", hint=hint)
+
+
+def warn_of_mode(view: View, operation: str) -> None:
+    """Say once a table that merge-on-read, which its properties ask for, is done as copy-on-write."""
+    name = _MODES.get(operation)
+    name_of_table = view._access.name
+    if name is None or view.metadata.properties.get(name) != "merge-on-read" or name_of_table in _warned:
+        return
+    _warned.add(name_of_table)
+    message = f"table {name_of_table}: {name} is merge-on-read, which this version does by rewriting files instead"
+    warnings.warn(message, stacklevel=4)
+
+
+_MODES = {"delete": "write.delete.mode", "overwrite": "write.update.mode", "upsert": "write.merge.mode"}
+_warned: set[str] = set()

@@ -24,6 +24,10 @@ class Change(ABC):
     token: str
 
     @abstractmethod
+    def files(self, metadata: TableMetadata) -> list[StagedFile]:
+        """The files that are added, checked against the table as it is now."""
+
+    @abstractmethod
     def parts(self, manifests: Manifests, metadata: TableMetadata, parent: Snapshot | None) -> Parts | None:
         """The parts of the new snapshot; None if there is nothing to change.
 
@@ -40,6 +44,9 @@ class Append(Change):
     def __init__(self, staged: Sequence[Any], token: str) -> None:
         self.token = token
         self._files = _Added(staged)
+
+    def files(self, metadata: TableMetadata) -> list[StagedFile]:
+        return self._files.of(metadata)
 
     def parts(self, manifests: Manifests, metadata: TableMetadata, parent: Snapshot | None) -> Parts | None:
         added, counts = self._files.manifests(manifests, metadata)
@@ -90,6 +97,9 @@ class Replace(Change):
         self._selection = selection
         self._base = base
         self._fingerprint: str | None = None
+
+    def files(self, metadata: TableMetadata) -> list[StagedFile]:
+        return self._files.of(metadata)
 
     def parts(self, manifests: Manifests, metadata: TableMetadata, parent: Snapshot | None) -> Parts | None:
         files = self._files.of(metadata)

@@ -17,12 +17,13 @@ from headrace.iceberg import Snapshot, TableMetadata
 from headrace.writing import staging
 from headrace.writing.commit import Committed, commit_change, writable
 from headrace.writing.conflicts import isolation
-from headrace.writing.selecting import as_frame, discard, select
+from headrace.writing.selecting import as_frame, discard, select, warn_of_mode
 from headrace.writing.snapshots import Append, Change, Replace, Selection
 from headrace.writing.upserting import replace_by_key
 
 if TYPE_CHECKING:
     from headrace.catalog import LoadedTable
+    from headrace.dataframe import MetaflowDataFrame
     from headrace.filters import Expression
     from headrace.plan import ScanPlan
 
@@ -44,12 +45,18 @@ class Writes:
         @classmethod
         def _of(cls, access: TableAccess, chosen: Mapping[str, Any]) -> Self: ...
         def _moved(self, loaded: LoadedTable) -> None: ...
+        def _add_columns_of(self, frame: MetaflowDataFrame) -> None: ...
         def scan(
             self, filter: str | Expression | None = None, *, params: Mapping[str, Any] | None = None
         ) -> ScanPlan: ...
 
     def append(
-        self, frame: Any, *, branch: str | None = None, properties: Mapping[str, str] | None = None
+        self,
+        frame: Any,
+        *,
+        branch: str | None = None,
+        properties: Mapping[str, str] | None = None,
+        evolve: bool = False,
     ) -> Committed:
         """Add rows.
 
@@ -62,6 +69,8 @@ class Writes:
             head of "main".
         properties : mapping of str to str or None
             Further members of the snapshot's summary.
+        evolve : bool, default False
+            Columns that the table does not have are added to it, as optional ones; else they are refused.
 
         Raises
         ------
@@ -74,6 +83,8 @@ class Writes:
         -----
         The Table shows the new rows afterwards.
         """
+        if evolve:
+            self._add_columns_of(as_frame(frame))
         return self._write(frame, APPEND, branch, properties)
 
     def overwrite(
@@ -156,6 +167,7 @@ class Writes:
         view = self._view(target, fresh=True)
         rows = as_frame(frame)
         level = isolation(view.metadata.properties, "upsert")
+        warn_of_mode(view, "upsert")
         selection, rewritten = replace_by_key(view, rows, on, level)
         try:
             staged = view.stage(rows) + rewritten
@@ -248,6 +260,7 @@ class Writes:
         # A delete says all it knows in its filter; an overwrite may come from rows that were read through this Table.
         view = self._view(target, fresh=operation == "delete")
         level = isolation(view.metadata.properties, operation)
+        warn_of_mode(view, operation)
         staged = [] if frame is None else view.stage(frame)
         try:
             selection, rewritten = select(view, filter, params, level)

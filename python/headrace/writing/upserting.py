@@ -15,7 +15,7 @@ from typing import Any
 from headrace.dataframe import MetaflowDataFrame
 from headrace.errors import InvalidArgument
 from headrace.filters import Constant
-from headrace.writing.manifests import all_fields
+from headrace.writing.manifests import all_fields, plan_request
 from headrace.writing.selecting import discard
 from headrace.writing.snapshots import Selection
 from headrace.writing.view import View
@@ -54,7 +54,8 @@ def replace_by_key(
     selection = Selection("filter", filter, isolation=level, only_rewritten=True)
     # A plan of all columns and no files: the filter only finds the files, and says nothing of the rows that stay.
     plan = replace(view.scan(Constant(False)), filter_json=None, filter_text=None)
-    files, _ = _engine.plan(view._access.store(), _plan_request(view), filter)
+    request = plan_request(view._access.name, view.metadata, view.snapshot)
+    files, _ = _engine.plan(view._access.store(), request, filter)
     staged: list[dict[str, Any]] = []
     rewritten: list[str] = []
     try:
@@ -70,18 +71,3 @@ def replace_by_key(
         discard(view._access, [each["path"] for each in staged])
         raise
     return replace(selection, rewritten=tuple(sorted(rewritten))), staged
-
-
-def _plan_request(view: View) -> str:
-    snapshot, metadata = view.snapshot, view.metadata
-    return json.dumps(
-        {
-            "table": view._access.name,
-            "format_version": metadata.format_version,
-            "snapshot_id": snapshot.snapshot_id if snapshot else None,
-            "manifest_list": snapshot.manifest_list if snapshot else None,
-            "manifests": list(snapshot.manifests) if snapshot else [],
-            "schema": all_fields(metadata, metadata.schema),
-            "specs": [each.to_json() for each in metadata.specs.values()],
-        }
-    )

@@ -13,6 +13,7 @@ mod data_file;
 mod descriptor;
 mod encoder;
 mod existing;
+pub mod inspection;
 mod list;
 mod manifest;
 mod merge;
@@ -21,6 +22,8 @@ mod rewrite;
 mod selection;
 mod single_value;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 
 pub use append::write_manifests;
 pub use rewrite::rewrite_manifests;
