@@ -43,6 +43,15 @@ def test_the_same_files_are_committed_once(catalog: Catalog, name: str) -> None:
     assert values(check(table)) == values(rows(0, 9))
 
 
+def test_the_fast_data_surface(catalog: Catalog, name: str) -> None:
+    table = make(catalog, name, partition_by="ds")
+    table.put(pyarrow.concat_tables([rows(0, 2, "a"), rows(2, 2, "b")]))
+    table.commit(table.put_data(rows(4, 2, "b"), num_threads=1), overwrite=True)
+    table.commit(table.put_data(rows(6, 2, "b")))
+    table.put(rows(8, 1, "a"), overwrite=True)
+    assert sorted(check(table)["id"].to_pylist()) == [4, 5, 6, 7, 8]
+
+
 def test_nothing_staged_changes_nothing(catalog: Catalog, name: str) -> None:
     table = make(catalog, name)
     assert table.commit([]).snapshot_id is None

@@ -22,6 +22,8 @@ from tests.table.warehouse import Warehouse
 ROOT = Path(__file__).parent.parent.parent
 SCHEMA = {"writer": "long", "op": "long", "row": "long", "ds": "string"}
 RETRIES = {"commit.retry.num-retries": "200", "commit.retry.min-wait-ms": "10", "commit.retry.max-wait-ms": "500"}
+COUNT = int(os.environ.get("HEADRACE_CRASH_COUNT", "9"))
+"""Commits of each of four writers."""
 SEED = int(os.environ.get("HEADRACE_CRASH_SEED", "0"))
 
 
@@ -68,23 +70,25 @@ def test_two_writers_lose_nothing(catalog: Catalog, name: str, tmp_path: Path, w
 def test_writers_killed_at_any_moment(catalog: Catalog, name: str, tmp_path: Path, warehouse: Warehouse) -> None:
     table = headrace.Table.create(name, SCHEMA, partition_by="ds", properties=RETRIES, catalog=catalog)
     chance = random.Random(SEED)
-    more = {"count": 9, "kinds": ["append", "append", "overwrite_partitions", "delete"]}
+    more = {"count": COUNT, "kinds": ["append", "append", "overwrite_partitions", "delete"], "deaths": 0.3}
     writers = range(4)
     running = {each: start(catalog, name, each, tmp_path, warehouse.storage(), **more) for each in writers}
-    killed = 0
-    ends = time.monotonic() + 400
+    deaths = 0
+    ends = time.monotonic() + 500
     while running and time.monotonic() < ends:
-        time.sleep(chance.uniform(0.1, 0.4))
+        time.sleep(0.05)
         for writer, process in list(running.items()):
             if process.poll() == 0:
                 del running[writer]
             elif process.poll() is not None:
                 assert process.returncode == -9, (tmp_path / f"errors{writer}").read_text()[-2000:]
+                deaths += 1
                 running[writer] = start(catalog, name, writer, tmp_path, warehouse.storage(), **more)
-        victims = [each for each in running.values() if each.poll() is None]
-        if victims and killed < 12 and chance.random() < 0.3:
-            chance.choice(victims).kill()
-            killed += 1
+            elif chance.random() < 0.006:
+                process.kill()
+    for process in running.values():
+        process.kill()
     assert not running
-    assert killed > 3
-    assert compare(table, tmp_path) == 36
+    assert deaths > COUNT // 2
+    assert compare(table, tmp_path) == 4 * COUNT
+    print(f"{4 * COUNT} commits acknowledged, {deaths} deaths")

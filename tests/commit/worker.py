@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import headrace
 import headrace._engine
 import pyarrow
+from headrace.catalog import Catalog
 from headrace.errors import MetaflowTableCommitStateUnknownException, MetaflowTableConflict
 
 
@@ -72,6 +74,8 @@ def run(asked: dict[str, Any]) -> None:
         headrace._engine.write = encoder(asked["storage"])
     writer, log = asked["writer"], Log(Path(asked["log"]))
     catalog = headrace.load_catalog(asked["name"], **asked["catalog"])
+    if asked.get("deaths"):
+        die_at_commits(catalog, asked["deaths"])
     begun = {each["op"]: each for each in log.lines if each["step"] == "begin"}
     done = {each["op"] for each in log.lines if each["step"] == "done"}
     chance = random.Random(f"{writer}-{len(log.lines)}")
@@ -95,6 +99,22 @@ def run(asked: dict[str, Any]) -> None:
             log.write(**entry)
         commit(table, entry)
         log.write(step="done", op=operation)
+
+
+def die_at_commits(catalog: Catalog, chance: float) -> None:
+    """Let this process be killed just before or just after the catalog commits: where it hurts most."""
+    ask = catalog.commit_table
+
+    def commit_table(*request: Any) -> Any:
+        dies = random.choices(["before", "after", "no"], [chance / 2, chance / 2, 1 - chance])[0]
+        if dies == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        answer = ask(*request)
+        if dies == "after":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+
+    catalog.commit_table = commit_table  # type: ignore[method-assign]
 
 
 def commit(table: headrace.Table, entry: dict[str, Any]) -> None:

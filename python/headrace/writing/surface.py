@@ -205,8 +205,9 @@ class Writes:
     def commit(
         self,
         staged: Iterable[Any],
-        mode: str = APPEND,
+        mode: str | bool = APPEND,
         *,
+        overwrite: bool = False,
         branch: str | None = None,
         properties: Mapping[str, str] | None = None,
     ) -> Committed:
@@ -217,7 +218,10 @@ class Writes:
         staged : iterable of dict, or of lists of them
             What `stage` returned, in any order.
         mode : {"append", "overwrite_partitions", "overwrite"}
-            Add the rows; let them replace the partitions that they are in; let them replace the whole table.
+            Add the rows; let them replace the partitions that they are in; let them replace the whole table. True
+            and False, as the Fast Data surface has it, are "overwrite_partitions" and "append".
+        overwrite : bool, default False
+            The same as a keyword.
         branch, properties
             See `append`.
 
@@ -233,6 +237,8 @@ class Writes:
         The same files with the same mode are committed once: committing them again, from a retry or another process,
         changes nothing and succeeds. Files stay where they are if a commit fails, so that it can be tried again.
         """
+        if isinstance(mode, bool) or overwrite:
+            mode = OVERWRITE_PARTITIONS if overwrite or mode is True else APPEND
         staged = list(staged)
         files = staging.take(staged, self.metadata) if staged else []
         return self._commit(self._change_of(files, mode, staged), branch, properties)
@@ -323,7 +329,7 @@ class Writes:
         exists = branch in access.loaded().metadata.refs
         return self._of(access, {"branch": branch} if exists else {})
 
-    def _written(self, frame: Any, shard: int, attempt: int) -> list[str]:
+    def _written(self, frame: Any, shard: int, attempt: int, threads: int | None = None) -> list[str]:
         """The files that the engine wrote for a frame, JSON each."""
         from headrace import _engine
 
@@ -337,7 +343,7 @@ class Writes:
             "file_name": f"{uuid.uuid4()}-{shard}-{attempt}",
             "properties": dict(metadata.properties),
             "format_version": metadata.format_version,
-            "threads": None,
+            "threads": threads,
             "memory_limit": None,
         }
         with self._access.naming():
