@@ -15,7 +15,7 @@ pub mod predicate;
 mod pruning;
 pub mod report;
 pub mod request;
-mod scalar;
+pub(crate) mod scalar;
 pub mod schema;
 pub mod specs;
 pub mod transforms;

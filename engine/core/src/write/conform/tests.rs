@@ -1,0 +1,1 @@
+//! Conforming: what is taken, what is refused.

@@ -1,0 +1,1 @@
+//! Fan-out against a plain model.
