@@ -104,6 +104,7 @@ fn leaves(metadata: &ParquetMetaData, schema: &Schema) -> BTreeMap<i32, Leaf> {
         }
         let bound = |bytes: Option<&[u8]>| Bound::parse(bytes?, &field.field_type);
         let (lower, upper) = (bound(statistics.min_bytes_opt()), bound(statistics.max_bytes_opt()));
+        // A chunk of nothing but NaN has them as its extremes.
         leaf.lower = extreme(leaf.lower.take(), lower, Ordering::Less);
         leaf.upper = extreme(leaf.upper.take(), upper, Ordering::Greater);
     }
@@ -118,16 +119,17 @@ fn extreme(one: Option<Bound>, other: Option<Bound>, wanted: Ordering) -> Option
 }
 
 impl Bound {
-    /// From a footer's statistics.
+    /// From a footer's statistics. NaN is no bound (spec, manifests).
     fn parse(bytes: &[u8], field_type: &Type) -> Option<Bound> {
         let small = || bytes.first_chunk().map(|bytes| i32::from_le_bytes(*bytes));
         let large = || bytes.first_chunk().map(|bytes| i64::from_le_bytes(*bytes));
+        let number = |value: f64| (!value.is_nan()).then_some(Bound::Float(value));
         Some(match field_type {
             Type::Boolean => Bound::Integer(i64::from(*bytes.first()?)),
             Type::Int | Type::Date => Bound::Integer(i64::from(small()?)),
             Type::Long | Type::Time | Type::Timestamp(_) | Type::TimestampNs(_) => Bound::Integer(large()?),
-            Type::Float => Bound::Float(f64::from(f32::from_le_bytes(*bytes.first_chunk()?))),
-            Type::Double => Bound::Float(f64::from_le_bytes(*bytes.first_chunk()?)),
+            Type::Float => number(f64::from(f32::from_le_bytes(*bytes.first_chunk()?)))?,
+            Type::Double => number(f64::from_le_bytes(*bytes.first_chunk()?))?,
             Type::Decimal(..=9, _) => Bound::Decimal(i128::from(small()?)),
             Type::Decimal(..=18, _) => Bound::Decimal(i128::from(large()?)),
             Type::Decimal(..) => Bound::Decimal(decimal(bytes)?),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{
-    Array, ArrayRef, GenericListArray, MapArray, OffsetSizeTrait, StructArray, UInt32Array, new_null_array,
+    Array, ArrayRef, GenericListArray, MapArray, OffsetSizeTrait, StructArray, UInt32Array, UInt64Array, new_null_array,
 };
 use arrow_buffer::{NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_cast::CastOptions;
@@ -53,7 +53,7 @@ impl Member {
     /// `rows` values as the table's. `parents`: where the struct around them is null, and nulls are no fault.
     pub(super) fn fit(&self, values: Option<&ArrayRef>, rows: usize, parents: Option<&NullBuffer>) -> Fit<ArrayRef> {
         let made = match (&self.origin, values) {
-            (Origin::Column(_, recipe), Some(values)) => recipe.fit(values, &self.path)?,
+            (Origin::Column(_, recipe), Some(values)) => recipe.fit(values, &self.path, parents)?,
             (Origin::Fill(_, Some(value)), _) => {
                 let zeros = UInt32Array::from(vec![0; rows]);
                 arrow_select::take::take(value, &zeros, None).map_err(|e| Unfit::arrow(&self.path, &e))?
@@ -88,7 +88,8 @@ impl Member {
 }
 
 impl Recipe {
-    fn fit(&self, values: &ArrayRef, path: &str) -> Fit<ArrayRef> {
+    fn fit(&self, values: &ArrayRef, path: &str, parents: Option<&NullBuffer>) -> Fit<ArrayRef> {
+        let reached = |row: &usize| parents.is_none_or(|parents| parents.is_valid(*row));
         let wrong = |e: ArrowError| Unfit::arrow(path, &e);
         match &self.step {
             Step::Keep => Ok(Arc::clone(values)),
@@ -98,19 +99,21 @@ impl Recipe {
                 if made.null_count() == values.null_count() {
                     return Ok(made);
                 }
-                let row = (0..values.len()).find(|row| made.is_null(*row) && values.is_valid(*row));
-                row.map_or(Ok(made), |row| Err(self.misfit(values, row, path)))
+                let lost = |row: &usize| made.is_null(*row) && values.is_valid(*row) && reached(row);
+                let row = (0..values.len()).find(lost);
+                row.map_or(Ok(Arc::clone(&made)), |row| Err(self.misfit(values, row, path)))
             }
             Step::Exact => {
                 let made = cast(values, &self.output).map_err(wrong)?;
                 let back = cast(&made, values.data_type()).map_err(wrong)?;
                 let same = arrow_ord::cmp::not_distinct(values, &back).map_err(wrong)?;
-                match (same.true_count() < same.len()).then(|| same.values().iter().position(|same| !same)).flatten() {
-                    None => Ok(made),
-                    Some(row) => Err(self.misfit(values, row, path)),
+                if same.true_count() == same.len() {
+                    return Ok(made);
                 }
+                let row = (0..same.len()).find(|row| !same.value(*row) && reached(row));
+                row.map_or(Ok(made), |row| Err(self.misfit(values, row, path)))
             }
-            Step::Through(plain, rest) => rest.fit(&cast(values, plain).map_err(wrong)?, path),
+            Step::Through(plain, rest) => rest.fit(&cast(values, plain).map_err(wrong)?, path, parents),
             Step::Struct(members) => self.fit_struct(values.as_struct(), members, path),
             Step::List(element) => match &self.output {
                 DataType::List(field) => fit_list::<i32>(values.as_list(), element, field, path),
@@ -165,11 +168,30 @@ fn fit_list<O: OffsetSizeTrait>(
     field: &FieldRef,
     path: &str,
 ) -> Fit<ArrayRef> {
+    let tight = without_hidden(values).map_err(|e| Unfit::arrow(path, &e))?;
+    let values = tight.as_ref().unwrap_or(values);
     let (offsets, start, count) = shifted(values.offsets());
     let inner = element.fit(Some(&values.values().slice(start, count)), count, None);
     let inner = inner.map_err(|unfit| unfit.within(|at| row_of(&offsets, at)))?;
     let made = GenericListArray::<O>::try_new(Arc::clone(field), offsets, inner, values.nulls().cloned());
     made.map(|made| Arc::new(made) as ArrayRef).map_err(|e| Unfit::arrow(path, &e))
+}
+
+/// The same list without elements that only null rows reach; None if there are none such.
+fn without_hidden<O: OffsetSizeTrait>(values: &GenericListArray<O>) -> Result<Option<GenericListArray<O>>, ArrowError> {
+    let hides = |row: usize| values.is_null(row) && values.value_length(row) > O::zero();
+    if values.null_count() == 0 || !(0..values.len()).any(hides) {
+        return Ok(None);
+    }
+    let reached = (0..values.len()).filter(|row| values.is_valid(*row));
+    let range =
+        |row: usize| values.value_offsets()[row].as_usize() as u64..values.value_offsets()[row + 1].as_usize() as u64;
+    let kept = UInt64Array::from_iter_values(reached.flat_map(range));
+    let kept = arrow_select::take::take(values.values(), &kept, None)?;
+    let length = |row: usize| if values.is_valid(row) { values.value_length(row).as_usize() } else { 0 };
+    let offsets = OffsetBuffer::<O>::from_lengths((0..values.len()).map(length));
+    let (DataType::List(field) | DataType::LargeList(field)) = values.data_type() else { return Ok(None) };
+    GenericListArray::try_new(Arc::clone(field), offsets, kept, values.nulls().cloned()).map(Some)
 }
 
 /// Offsets from zero, and where and how many the elements are that they reach.
