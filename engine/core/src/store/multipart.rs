@@ -19,7 +19,7 @@ use crate::error::{Error, Kind, Result};
 /// Idle timeouts that a store may take to make an object of parts: S3 says minutes for very large ones.
 const PATIENCE_TO_COMPLETE: u32 = 60;
 /// The same for what is written at once.
-const PATIENCE: u32 = 4;
+const PATIENCE: u32 = 2;
 
 /// One key of a bucket, to be written.
 #[derive(Clone)]

@@ -19,7 +19,7 @@ use crate::write::keys::{Key, Place, QuickBuild, Values};
 use crate::write::rows::Rows;
 
 /// Rows that one thread numbers at a time.
-const CHUNK_ROWS: usize = 1 << 18;
+const CHUNK_ROWS: usize = if cfg!(test) { 100 } else { 1 << 18 };
 
 /// The values of a partition, in the order of the spec's fields.
 pub(crate) type Tuple = Vec<Option<Key>>;

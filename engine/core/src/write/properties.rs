@@ -201,3 +201,59 @@ fn wrong(name: &str, text: &str, why: &str) -> Error {
     Error::new(Kind::Configuration, format!("table property {name}: {text:?} is {why}"))
         .hint("correct the property of the table, then write again")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn settings(pairs: &[(&str, &str)]) -> Result<Settings> {
+        let fields: Vec<_> = (1..=3)
+            .map(|id| json!({"id": id, "name": format!("c{id}"), "type": "string", "required": false}))
+            .chain([json!({"id": 4, "name": "l", "required": false, "type":
+                {"type": "list", "element-id": 5, "element": "long", "element-required": false}})])
+            .collect();
+        let schema = Schema::from_json(&json!({"type": "struct", "fields": fields}).to_string()).unwrap();
+        let properties = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Settings::new(&properties, &schema, &[3])
+    }
+
+    #[test]
+    fn what_is_counted_of_which_column() {
+        let modes = |pairs| {
+            let modes = settings(pairs).unwrap().modes;
+            [1, 2, 3, 5].map(|id| modes[&id])
+        };
+        let usual = Mode::Truncate(16);
+        assert_eq!(modes(&[]), [usual; 4]);
+        assert_eq!(modes(&[(METRICS_MOST, "1")]), [usual, Mode::None, usual, Mode::None]);
+        assert_eq!(modes(&[(METRICS_DEFAULT, "counts")]), [Mode::Counts, Mode::Counts, usual, Mode::Counts]);
+        let column = format!("{METRICS_COLUMN}l.element");
+        assert_eq!(modes(&[(&column, "Truncate(5)"), (METRICS_DEFAULT, "full")])[2..], [Mode::Full, Mode::Truncate(5)]);
+        assert_eq!(settings(&[(METRICS_DEFAULT, "truncate(20)")]).unwrap().longest_bound_bytes(), Some(80));
+        assert_eq!(settings(&[(METRICS_DEFAULT, "full")]).unwrap().longest_bound_bytes(), None);
+    }
+
+    #[test]
+    fn what_cannot_be_used_names_the_property() {
+        for (name, text) in [
+            (METRICS_DEFAULT, "some"),
+            (METRICS_DEFAULT, "truncate(0)"),
+            ("write.parquet.compression-codec", "lzo"),
+            ("write.parquet.compression-level", "99"),
+            ("write.target-file-size-bytes", "0"),
+        ] {
+            let error = settings(&[(name, text)]).unwrap_err();
+            assert_eq!(error.kind(), Kind::Configuration);
+            assert!(error.message().contains(name), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_bloom_filter_is_no_larger_than_allowed() {
+        let blooms = settings(&[(&format!("{BLOOM_ENABLED}c1"), "true"), (BLOOM_MOST, "1024")]).unwrap().blooms;
+        assert_eq!(blooms.len(), 1);
+        assert!((500..900).contains(&blooms[&1].distinct), "{blooms:?}");
+    }
+}
