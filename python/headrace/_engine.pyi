@@ -103,9 +103,9 @@ def write(
 ) -> list[str]:
     """Write a frame as data files of a table: conformed to its schema, split by partition, sorted, encoded, uploaded.
 
-    `request` is JSON, see engine/core/src/write/request.rs. Each result is a file's JSON in the form of the REST catalog
-    specification's DataFile; bounds are upper-case hexadecimal text of the binary single-value form. On an error no
-    file is left. `progress` as in `load`, in bytes of the frame.
+    `request` is JSON, see engine/core/src/write/request.rs. Each result is a file's JSON in the form of the REST
+    catalog specification's DataFile; bounds are upper-case hexadecimal text of the binary single-value form. On an
+    error no file is left. `progress` as in `load`, in bytes of the frame.
     """
 
 def parquet_schema(store: Store, location: str) -> str:

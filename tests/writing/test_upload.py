@@ -162,8 +162,8 @@ def test_a_write_that_fails_midway_leaves_nothing(
 ) -> None:
     fault, kind = LASTING[name]
     proxy.rule = lambda method, path: fault if method == "PUT" and which in path.replace("%3D", "=") else None
+    asked = request(SCHEMA, folder, spec=BY_KEY)
     with pytest.raises(kind) as caught:
-        asked = request(SCHEMA, folder, spec=BY_KEY)
         _engine.write(store(seaweed, proxy, **{"s3.retry.num-retries": "2"}), numbers(4000), asked)
     assert caught.value.hint
     assert which in str(caught.value.location)
@@ -184,8 +184,8 @@ def test_values_that_do_not_fit_late_leave_nothing(seaweed: SeaweedFS, folder: s
     frame = _engine.Frame.from_arrow(pyarrow.table({"k": values}))
     schema = Schema(ice.NestedField(1, "k", ice.IntegerType(), required=False))
     properties = {"write.parquet.row-group-limit": "10000", "write.target-file-size-bytes": "20000"}
+    asked = request(schema, folder, properties=properties, memory_limit=1 << 18)
     with pytest.raises(HeadraceError, match="row 200000"):
-        asked = request(schema, folder, properties=properties, memory_limit=1 << 18)
         _engine.write(store(seaweed), frame, asked)
     assert left(seaweed, folder) == []
 
@@ -219,7 +219,7 @@ def test_locations_outside_the_table_are_refused(seaweed: SeaweedFS, folder: str
 
 def test_a_bucket_that_is_not_there(seaweed: SeaweedFS, proxy: Proxy, folder: str) -> None:
     proxy.rule = lambda method, path: Refuse(404, "NoSuchBucket") if method == "PUT" else None
-    with pytest.raises(ObjectNotFound, match="bucket 'data'|bucket \"data\""):
+    with pytest.raises(ObjectNotFound, match=r'bucket "data"'):
         _engine.write(store(seaweed, proxy), numbers(100), request(SCHEMA, folder))
 
 

@@ -21,6 +21,7 @@ use crate::runtime::Cancel;
 use crate::write::conform::{Column, Conform};
 use crate::write::properties::Settings;
 use crate::write::rows::Rows;
+use crate::write::sample::dictionary_pays;
 use crate::write::shape::parquet_schema;
 
 /// Rows that go through at a time.
@@ -32,8 +33,17 @@ pub(crate) struct Encoder {
     pub(crate) root: TypePtr,
     pub(crate) properties: WriterPropertiesPtr,
     factory: ArrowRowGroupWriterFactory,
+    /// Of writers that do not try a dictionary.
+    plain: ArrowRowGroupWriterFactory,
     /// Leaf columns of each column.
     leaves: Vec<usize>,
+    dictionary_bytes: usize,
+}
+
+/// Writers of the leaves of one column of a row group, of which one kind is used.
+pub(crate) struct Writers {
+    dictionary: Vec<ArrowColumnWriter>,
+    plain: Vec<ArrowColumnWriter>,
 }
 
 /// The chunks of one column of a row group, one a leaf.
@@ -58,21 +68,44 @@ impl Encoder {
         let properties = Arc::new(properties(settings, &SchemaDescriptor::new(Arc::clone(&root))));
         let arrow: Vec<Field> = conform.columns.iter().map(|column| column.output.clone()).collect();
         let leaves = arrow.iter().map(|field| leaf_count(field.data_type())).collect();
+        let arrow = Arc::new(ArrowSchema::new(arrow));
         // The factory wants a file; what it takes of it is the schema and the properties.
-        let model = SerializedFileWriter::new(std::io::sink(), Arc::clone(&root), Arc::clone(&properties));
-        let factory = ArrowRowGroupWriterFactory::new(&model.map_err(encoding)?, Arc::new(ArrowSchema::new(arrow)));
-        Ok(Encoder { root, properties, factory, leaves })
+        let factory = |properties: &WriterPropertiesPtr| {
+            let model = SerializedFileWriter::new(std::io::sink(), Arc::clone(&root), Arc::clone(properties));
+            Ok::<_, Error>(ArrowRowGroupWriterFactory::new(&model.map_err(encoding)?, Arc::clone(&arrow)))
+        };
+        let without = properties.as_ref().clone().into_builder().set_dictionary_enabled(false).build();
+        let (with, plain) = (factory(&properties)?, factory(&Arc::new(without))?);
+        let dictionary_bytes = settings.dictionary_bytes;
+        Ok(Encoder { factory: with, plain, root, properties, leaves, dictionary_bytes })
     }
 
     /// Writers of a row group, by column.
-    pub(crate) fn writers(&self) -> Result<Vec<Vec<ArrowColumnWriter>>> {
-        let mut all = self.factory.create_column_writers(0).map_err(encoding)?.into_iter();
-        Ok(self.leaves.iter().map(|count| all.by_ref().take(*count).collect()).collect())
+    pub(crate) fn writers(&self) -> Result<Vec<Writers>> {
+        let mut with = self.factory.create_column_writers(0).map_err(encoding)?.into_iter();
+        let mut plain = self.plain.create_column_writers(0).map_err(encoding)?.into_iter();
+        let column = |count: &usize| Writers {
+            dictionary: with.by_ref().take(*count).collect(),
+            plain: plain.by_ref().take(*count).collect(),
+        };
+        Ok(self.leaves.iter().map(column).collect())
+    }
+
+    /// Encodes these rows of a column.
+    pub(crate) fn encode(
+        &self,
+        frame: &RecordBatch,
+        column: &Column,
+        writers: Writers,
+        rows: &Rows,
+        cancel: &Cancel,
+    ) -> Result<Encoded> {
+        let pays = dictionary_pays(frame, column, rows, self.dictionary_bytes)?;
+        encode(frame, column, if pays { writers.dictionary } else { writers.plain }, rows, cancel)
     }
 }
 
-/// Encodes these rows of a column.
-pub(crate) fn encode(
+fn encode(
     frame: &RecordBatch,
     column: &Column,
     mut writers: Vec<ArrowColumnWriter>,

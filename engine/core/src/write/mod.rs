@@ -6,7 +6,7 @@
 //! way, and the positions of rows. Must not know: commits, catalogs, manifests, Python.
 //!
 //! Inside: [`request`] and `properties` say what is wanted; `conform`, `fanout` (with `keys`, `rows`) and `sort` say
-//! which rows go where; `shape` and `encode` make column chunks, `file` files of them, `figures` and `tuple` what is
+//! which rows go where; `shape` and `encode` (with `sample`) make column chunks, `file` files of them, `figures` and `tuple` what is
 //! told of a file; `output` brings it to the store.
 
 mod conform;
@@ -19,10 +19,12 @@ mod output;
 mod properties;
 pub mod request;
 mod rows;
+mod sample;
 mod shape;
 mod sort;
 mod tuple;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -34,7 +36,7 @@ use crate::parallel;
 use crate::runtime::Cancel;
 use crate::store::Store;
 use conform::Conform;
-use encode::{Encoded, Encoder, encode};
+use encode::{Encoded, Encoder};
 use fanout::Tuple;
 use output::Output;
 pub use request::WriteRequest;
@@ -102,13 +104,14 @@ impl Write<'_> {
         }
         let encoder = Encoder::new(&conform, &self.request.settings)?;
         let mut output = Output::new(self.store, self.request, &encoder, self.cancel, handle);
-        match self.produce(&conform, &encoder, &mut output).and_then(|()| output.finish()) {
-            Ok(files) => Ok(files),
-            Err(error) => {
-                output.discard();
-                Err(error)
-            }
+        // A fault of an encoder must not leave files behind either.
+        let work = AssertUnwindSafe(|| self.produce(&conform, &encoder, &mut output).and_then(|()| output.finish()));
+        let broke_off = |_| Err(Error::new(Kind::Internal, "an encoder broke off").hint("please report it"));
+        let written = catch_unwind(work).unwrap_or_else(broke_off);
+        if written.is_err() {
+            output.discard();
         }
+        written
     }
 
     fn produce(&self, conform: &Conform, encoder: &Encoder, output: &mut Output<'_>) -> Result<()> {
@@ -155,7 +158,7 @@ impl Write<'_> {
         let failed = Cancel::default();
         let encoded = parallel::map(work, self.request.threads, |(at, column, rows, writers)| {
             failed.check()?;
-            let encoded = encode(self.frame, &conform.columns[column], writers, rows, self.cancel);
+            let encoded = encoder.encode(self.frame, &conform.columns[column], writers, rows, self.cancel);
             if encoded.is_err() {
                 failed.cancel();
             }
