@@ -32,6 +32,7 @@ from pyiceberg.transforms import (
     YearTransform,
 )
 
+from tests.servers import duck
 from tests.table.compare import rows
 from tests.table.warehouse import Warehouse
 from tests.writing.files import (
@@ -328,6 +329,8 @@ FITTING: dict[str, tuple[ice.IcebergType, pyarrow.Array]] = {
     "string view": (ice.StringType(), pyarrow.array(["a", None, "a" * 50], pyarrow.string_view())),
     "binary to fixed": (ice.FixedType(2), pyarrow.array([b"ab", None], pyarrow.large_binary())),
     "fixed to binary": (ice.BinaryType(), pyarrow.array([b"ab", None], pyarrow.binary(2))),
+    "seconds to nanoseconds": (ice.TimestampNanoType(), pyarrow.array([5, None], pyarrow.timestamp("s"))),
+    "nanoseconds as they are": (ice.TimestamptzNanoType(), pyarrow.array([5], pyarrow.timestamp("ns", "UTC"))),
     "nulls": (ice.StringType(), pyarrow.nulls(3)),
     "run ends": (ice.LongType(), pyarrow.RunEndEncodedArray.from_arrays([2, 3], [5, None])),
 }
@@ -466,6 +469,22 @@ def test_sizes_and_codecs(tmp_path: Path) -> None:
         assert metadata.row_group(0).column(0).compression == "SNAPPY"
     with pytest.raises(ConfigurationError, match="compression-codec"):
         written(data, schema, str(tmp_path), properties={"write.parquet.compression-codec": "lzo"})
+
+
+def test_a_bloom_filter_tells_what_is_not_there(tmp_path: Path) -> None:
+    schema = Schema(field(1, "a.b", ice.LongType()), field(2, "plain", ice.LongType()))
+    data = pyarrow.table({"a.b": range(0, 200_000, 2), "plain": range(0, 200_000, 2)})
+    properties = {"write.parquet.bloom-filter-enabled.column.a.b": "true"}
+    [file] = written(data, schema, str(tmp_path), properties=properties)
+    with duck.connect() as connection:
+
+        def excluded(column: str, number: int) -> bool:
+            found = connection.sql(f"from parquet_bloom_probe('{path(file)}', '{column}', {number})").fetchall()
+            return all(each[-1] for each in found)
+
+        assert not any(excluded("a_x2Eb", number) for number in range(0, 2000, 20))
+        assert sum(excluded("a_x2Eb", number) for number in range(1, 2001, 20)) > 90
+        assert not any(excluded("plain", number) for number in range(1, 200, 20))
 
 
 def test_no_rows_make_no_file(tmp_path: Path) -> None:
