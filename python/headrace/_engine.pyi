@@ -30,10 +30,10 @@ class Store:
     def size(self, location: str) -> int: ...
     def list(self, prefix: str) -> list[tuple[str, int]]:
         """Every object under a prefix, recursively: (location, size in bytes), sorted by location."""
-    def put(self, location: str, data: bytes, if_absent: bool = False) -> None:
-        """Write an object whole; `if_absent`: StorageError where there is one."""
+    def put(self, location: str, data: bytes, if_absent: bool = False) -> bool:
+        """Write a whole object. `if_absent`: only if there is none; False if there is one that is not this call's."""
     def delete(self, locations: Sequence[str]) -> None:
-        """Remove objects; those that are not there are fine."""
+        """Remove objects, several at a time; one that is not there is no error."""
 
 @final
 class Buffer:
@@ -73,9 +73,6 @@ class FileList:
 
 def plan(store: Store, request: str, filter: str | None = None) -> tuple[FileList, str]:
     """Plan a scan. `request` and the report (second result) are JSON, see engine/core/src/iceberg/plan.rs."""
-
-def write(store: Store, frame: Any, request: str) -> list[str]:
-    """Write a frame's rows to data files; the JSON of each (the REST specification's `DataFile`)."""
 
 @final
 class Keys:
@@ -127,6 +124,19 @@ def read_parquet(
     progress: Callable[[int, int], None] | None = None,
 ) -> Frame:
     """Load Parquet files without a table: the first file's schema, columns by name."""
+
+def write(
+    store: Store,
+    frame: Frame,
+    request: str,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[str]:
+    """Write a frame as data files of a table: conformed to its schema, split by partition, sorted, encoded, uploaded.
+
+    `request` is JSON, see engine/core/src/write/request.rs. Each result is a file's JSON in the form of the REST
+    catalog specification's DataFile; bounds are upper-case hexadecimal text of the binary single-value form. On an
+    error no file is left. `progress` as in `load`, in bytes of the frame.
+    """
 
 def parquet_schema(store: Store, location: str) -> str:
     """The schema of a Parquet file as Iceberg JSON, with ids of our own."""

@@ -243,10 +243,11 @@ class RemoteStore(LocalStore):
     def read(self, location: str, start: int | None = None, end: int | None = None) -> bytes:
         return self.objects[location]
 
-    def put(self, location: str, data: bytes, if_absent: bool = False) -> None:
+    def put(self, location: str, data: bytes, if_absent: bool = False) -> bool:
         assert if_absent
         assert location not in self.objects
         self.objects[location] = data
+        return True
 
 
 def test_metadata_of_remote_warehouses_goes_through_the_store(tmp_path: Path) -> None:

@@ -156,7 +156,11 @@ impl LoadMetrics {
 
     /// Counts a decoded column chunk of `bytes` bytes in its file.
     pub fn decoded(&self, direct: bool, bytes: u64) {
-        if direct { self.direct.add(1) } else { self.general.add(1) }
+        if direct {
+            self.direct.add(1)
+        } else {
+            self.general.add(1)
+        }
         self.encoded.add(bytes);
     }
 
@@ -211,7 +215,10 @@ impl LoadMetrics {
             ("network", format!("{busy} and waited for bytes, which came at {megabytes:.0} MB/s: {advice}"))
         } else if system > user {
             let advice = "memory that a load used before is faster: load again in this process, or in smaller shards";
-            ("memory", format!("{busy}, {system:.2} s of it in the kernel handing out memory, {user:.2} s decoding: {advice}"))
+            (
+                "memory",
+                format!("{busy}, {system:.2} s of it in the kernel handing out memory, {user:.2} s decoding: {advice}"),
+            )
         } else {
             ("decode", format!("{busy}: more cores or fewer columns would help, a faster network would not"))
         };

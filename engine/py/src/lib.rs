@@ -15,6 +15,7 @@ mod numpy;
 mod pylist;
 mod pytime;
 mod store;
+mod write;
 mod writing;
 
 #[pymodule]
@@ -31,6 +32,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(files::plan, module)?)?;
     module.add_function(wrap_pyfunction!(load::load, module)?)?;
     module.add_function(wrap_pyfunction!(load::read_parquet, module)?)?;
+    module.add_function(wrap_pyfunction!(write::write, module)?)?;
     module.add_function(wrap_pyfunction!(load::parquet_schema, module)?)?;
     module.add_function(wrap_pyfunction!(load::release_memory, module)?)?;
     module.add_function(wrap_pyfunction!(load::kept_memory, module)?)?;

@@ -29,6 +29,7 @@ from headrace.errors import (
     MetaflowTableNotFound,
     NamespaceExists,
     ObjectNotFound,
+    StorageError,
     UnsupportedError,
 )
 from headrace.iceberg import PartitionSpec, Schema, SortOrder, TableMetadata, parse_metadata
@@ -223,8 +224,8 @@ class SqlCatalog(Catalog):
         data = gzip.compress(data) if packed else data
         if local_files.local_path(file) is not None:
             local_files.write_new(file, data)
-        else:
-            self._store(*self._storage(file)).put(file, data, True)
+        elif not self._store(*self._storage(file)).put(file, data, True):
+            raise StorageError("the file exists already", location=file)
         return file
 
     def _remove_metadata(self, file: str) -> None:

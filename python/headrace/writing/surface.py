@@ -243,6 +243,14 @@ class Writes:
         files = staging.take(staged, self.metadata) if staged else []
         return self._commit(self._change_of(files, mode, staged), branch, properties)
 
+    def put_data(self, mdf: Any, num_threads: int | None = None) -> list[dict[str, Any]]:
+        """`stage`, as the Fast Data surface has it."""
+        return staging.stage(self.metadata, self._written(mdf, 0, 0, num_threads))
+
+    def put(self, mdf: Any, overwrite: bool = False) -> Committed:
+        """`append`, or `overwrite_partitions`, as the Fast Data surface has it."""
+        return self.overwrite_partitions(mdf) if overwrite else self.append(mdf)
+
     def _write(self, frame: Any, mode: str, branch: str | None, properties: Mapping[str, str] | None) -> Committed:
         """Stage and commit at once: the files are this call's own."""
         writable(self._access)

@@ -63,9 +63,7 @@ fn plan_units(group: &Arc<Group>, row: Vec<ColumnPart>, units: &mut Vec<Unit>) -
     let mut unit = Unit { group: Arc::clone(group), columns: Vec::new(), bytes: 0 };
     for (index, part) in row.into_iter().enumerate() {
         let bytes = match mapping.columns.get(index) {
-            Some(ColumnSource::Leaves { leaves, .. }) => {
-                leaves.iter().map(|leaf| chunk_bytes(group, *leaf)).sum()
-            }
+            Some(ColumnSource::Leaves { leaves, .. }) => leaves.iter().map(|leaf| chunk_bytes(group, *leaf)).sum(),
             _ => 0,
         };
         if unit.bytes > 0 && unit.bytes + bytes > unit_bytes(units.len()) {

@@ -170,7 +170,8 @@ pub async fn load(
     columns::check_memory(&context, &groups)?;
     let mut targets = Vec::new();
     let mut parts = Vec::new();
-    for (index, field) in laid_out(&context.request.wanted.schema, context.request.strings).fields().iter().enumerate() {
+    for (index, field) in laid_out(&context.request.wanted.schema, context.request.strings).fields().iter().enumerate()
+    {
         let shapes = columns::shapes(&context, &groups, index, field.data_type());
         let (target, column_parts) = ColumnTarget::new(Arc::clone(field), &shapes, &context.account)?;
         targets.push(target);
@@ -178,8 +179,7 @@ pub async fn load(
     }
     columns::fill(&context, groups, parts).await?;
     let threads = context.request.threads;
-    let finish =
-        move || targets.into_iter().map(|target| target.finish(threads)).collect::<Result<Vec<ArrayRef>>>();
+    let finish = move || targets.into_iter().map(|target| target.finish(threads)).collect::<Result<Vec<ArrayRef>>>();
     let arrays = context.compute(finish).await?;
     context.metrics.stage("decode", decoding.elapsed());
     let output = laid_out(&context.request.output, context.request.strings);

@@ -109,11 +109,8 @@ fn decode_leaf(context: &Context, group: &Group, column: &Wanted, leaf: usize, c
     let decoded = narrowed(top, &path[1..]);
     let flat = path.len() == 1;
     let target = if flat { &column.data_type } else { &decoded };
-    let adapt = if flat && node.data_type != column.data_type {
-        Adapt::Cast(column.data_type.clone())
-    } else {
-        Adapt::Same
-    };
+    let adapt =
+        if flat && node.data_type != column.data_type { Adapt::Cast(column.data_type.clone()) } else { Adapt::Same };
     if flat && !promotes(&node.data_type, &column.data_type) && node.data_type != column.data_type {
         let message = format!("a column of {} where {} is expected", node.data_type, column.data_type);
         return Err(Error::new(Kind::TypeMismatch, message));

@@ -51,7 +51,7 @@ pub async fn write_manifests(store: &Store, files: Vec<String>, asked: &str, can
     let (answer, written) = blocking(move || encode(&files, &asked, &stopped)).await?;
     for (descriptor, bytes) in answer.manifests.iter().zip(written) {
         cancel.check()?;
-        store.put(&descriptor.path, bytes, false).await?;
+        store.put(&descriptor.path, bytes).await?;
     }
     serde_json::to_string(&answer).map_err(|e| Error::new(Kind::Internal, e.to_string()))
 }

@@ -57,7 +57,7 @@ pub(super) async fn merge(
     let read: Vec<(Descriptor, Bytes)> = stream::iter(read).buffered(CONCURRENT_MANIFESTS).try_collect().await?;
     let (location, stop) = (asked.location.clone(), cancel.clone());
     let (joined, bytes) = blocking(move || join(&layout, &read, snapshot_id, location, &stop)).await?;
-    store.put(&joined.path, bytes, false).await?;
+    store.put(&joined.path, bytes).await?;
     let paths: HashSet<String> = chosen.into_iter().map(|each| each.path).collect();
     manifests.retain(|each| !paths.contains(&each.path));
     manifests.insert(0, joined);

@@ -157,7 +157,7 @@ async fn one(store: Store, rewrite: Arc<Rewrite>, at: usize, manifest: Descripto
     let outcome = blocking(move || judged.judge(&bytes, at, &manifest, &cancel).map_err(|e| e.at(&manifest.path)));
     let outcome = outcome.await?;
     if let Some((descriptor, bytes)) = &outcome.written {
-        store.put(&descriptor.path, bytes.clone(), false).await?;
+        store.put(&descriptor.path, bytes.clone()).await?;
     }
     Ok(outcome)
 }

@@ -60,7 +60,7 @@ pub async fn write_manifest_list(store: &Store, asked: &str, cancel: &Cancel) ->
     answer["merged"] = json!(merged);
     let location = asked.location.clone();
     let bytes = blocking(move || encode(&asked, &manifests)).await?;
-    store.put(&location, bytes, false).await?;
+    store.put(&location, bytes).await?;
     Ok(answer.to_string())
 }
 

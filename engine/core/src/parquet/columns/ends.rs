@@ -64,11 +64,7 @@ pub struct Joined {
 
 impl EndsTarget {
     /// Memory for parts of so many rows and, where known, so many elements of `width` bytes.
-    pub fn new(
-        parts: &[super::PartShape],
-        width: usize,
-        account: &Account,
-    ) -> Result<(EndsTarget, Vec<EndsPart>)> {
+    pub fn new(parts: &[super::PartShape], width: usize, account: &Account) -> Result<(EndsTarget, Vec<EndsPart>)> {
         let too_long = || Error::new(Kind::MemoryLimit, "a column larger than the address space");
         let rows: usize = parts.iter().map(|part| part.rows).sum();
         let bytes = rows.checked_add(1).and_then(|rows| rows.checked_mul(OFFSET_BYTES)).ok_or_else(too_long)?;
@@ -78,7 +74,8 @@ impl EndsTarget {
             first.fill(0);
         }
         let planned: Option<Vec<usize>> = parts.iter().map(|part| part.elements?.checked_mul(width)).collect();
-        let total = planned.as_ref().and_then(|sizes| sizes.iter().try_fold(0usize, |sum, size| sum.checked_add(*size)));
+        let total =
+            planned.as_ref().and_then(|sizes| sizes.iter().try_fold(0usize, |sum, size| sum.checked_add(*size)));
         let (data, places) = match (planned, total) {
             (Some(sizes), Some(total)) => {
                 let (frozen, slots) = Region::counted(total, account)?.split(sizes)?;
@@ -221,7 +218,8 @@ impl EndsPart {
             Data::Placed { slot, used } => Ok(slot.get_mut(*used..).unwrap_or_default()),
             Data::Own(own) => {
                 let start = own.len();
-                let refused = |_| Error::new(Kind::MemoryLimit, format!("the system refused {bytes} bytes for strings"));
+                let refused =
+                    |_| Error::new(Kind::MemoryLimit, format!("the system refused {bytes} bytes for strings"));
                 own.try_reserve(bytes).map_err(refused)?;
                 own.resize(start + bytes, 0);
                 Ok(own.get_mut(start..).unwrap_or_default())

@@ -322,7 +322,8 @@ fn append_to_ends(part: &mut EndsPart, row: usize, array: &ArrayRef) -> Result<(
     match array.data_type() {
         DataType::Utf8View => {
             let strings = array.as_string_view();
-            (0..array.len()).try_for_each(|at| push(at, if strings.is_null(at) { b"" } else { strings.value(at).as_bytes() }))
+            (0..array.len())
+                .try_for_each(|at| push(at, if strings.is_null(at) { b"" } else { strings.value(at).as_bytes() }))
         }
         DataType::BinaryView => {
             let strings = array.as_binary_view();

@@ -5,12 +5,12 @@
 
 #![allow(unsafe_code)]
 
+use super::Refusal;
 use super::delta::{Prefixed, integers};
 use super::hybrid::{Run, Runs};
 use super::page::Encoding;
 use super::scratch::{Scratch, sized};
 use super::unpack::unpack;
-use super::Refusal;
 
 /// What makes an Arrow value of a stored one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,7 +203,8 @@ fn unsplit(streams: &[u8], width: usize, out: &mut [u8]) {
     fn fixed<const W: usize>(streams: &[u8], out: &mut [u8]) {
         let places = out.as_chunks_mut::<W>().0;
         let count = places.len();
-        let streams: [&[u8]; W] = std::array::from_fn(|at| streams.get(at * count..(at + 1) * count).unwrap_or_default());
+        let streams: [&[u8]; W] =
+            std::array::from_fn(|at| streams.get(at * count..(at + 1) * count).unwrap_or_default());
         if streams.iter().any(|stream| stream.len() != count) {
             return;
         }

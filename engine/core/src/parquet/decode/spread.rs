@@ -252,7 +252,8 @@ mod tests {
                     let valid = pattern(rows, kind);
                     let bit = |row: usize| valid[row / 64] >> (row % 64) & 1 == 1;
                     let present = super::super::bits::ones(&valid);
-                    let value = |at: usize| -> Vec<u8> { (0..width).map(|byte| (at * 31 + byte * 7 + 1) as u8).collect() };
+                    let value =
+                        |at: usize| -> Vec<u8> { (0..width).map(|byte| (at * 31 + byte * 7 + 1) as u8).collect() };
                     let mut memory = vec![0xee; rows * width];
                     for at in 0..present {
                         memory[at * width..(at + 1) * width].copy_from_slice(&value(at));
@@ -261,8 +262,17 @@ mod tests {
                     expand(width, &mut memory, &valid, present);
                     let mut next = 0;
                     for row in 0..rows {
-                        let expected = if bit(row) { next += 1; value(next - 1) } else { vec![0; width] };
-                        assert_eq!(memory[row * width..(row + 1) * width], expected, "width {width} row {row} of {rows}");
+                        let expected = if bit(row) {
+                            next += 1;
+                            value(next - 1)
+                        } else {
+                            vec![0; width]
+                        };
+                        assert_eq!(
+                            memory[row * width..(row + 1) * width],
+                            expected,
+                            "width {width} row {row} of {rows}"
+                        );
                     }
                     let mut out = vec![0; present * width];
                     assert_eq!(compact(width, &memory, &valid, &mut out), present * width);

@@ -59,13 +59,7 @@ pub fn is_in_page(encoding: Encoding) -> bool {
 }
 
 /// The spans of `count` strings in a page's `values`, checked to be UTF-8 if wished.
-pub fn find(
-    encoding: Encoding,
-    values: &[u8],
-    count: usize,
-    utf8: bool,
-    scratch: &mut Scratch,
-) -> Result<(), Refusal> {
+pub fn find(encoding: Encoding, values: &[u8], count: usize, utf8: bool, scratch: &mut Scratch) -> Result<(), Refusal> {
     match encoding {
         Encoding::Plain => {
             let longest = plain(values, count, &mut scratch.spans)?;
@@ -122,7 +116,8 @@ fn check_plain(values: &[u8], spans: &[Span], longest: usize) -> Result<(), Refu
 pub fn check_joined(bytes: &[u8], spans: &[Span]) -> Result<(), Refusal> {
     let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return Ok(()) };
     check(bytes.get(first.start as usize..last.start as usize + last.length()).unwrap_or_default())?;
-    let within = |span: &Span| span.length > 0 && bytes.get(span.start as usize).is_some_and(|byte| byte & 0xc0 == 0x80);
+    let within =
+        |span: &Span| span.length > 0 && bytes.get(span.start as usize).is_some_and(|byte| byte & 0xc0 == 0x80);
     match spans.iter().any(within) {
         true => Err(not_utf8()),
         false => Ok(()),

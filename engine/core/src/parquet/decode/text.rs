@@ -106,13 +106,7 @@ impl Decoder<'_> {
         Ok(Text { space, memory, start, end, present })
     }
 
-    fn prefixed(
-        &mut self,
-        values: &[u8],
-        present: usize,
-        utf8: bool,
-        shared: bool,
-    ) -> Result<Text, Refusal> {
+    fn prefixed(&mut self, values: &[u8], present: usize, utf8: bool, shared: bool) -> Result<Text, Refusal> {
         let mut memory = std::mem::take(&mut self.scratch.values);
         let strings = Prefixed::new(values, present)?;
         let end = strings.total();

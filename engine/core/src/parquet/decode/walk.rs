@@ -335,4 +335,3 @@ fn extract_bits(words: &[u64], wanted: &[u64], out: &mut Bits) {
         out.append_word(extract(*word, *wanted), wanted.count_ones() as usize);
     }
 }
-
