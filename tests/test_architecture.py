@@ -24,6 +24,7 @@ RUST_ALLOWED = {
     "frame": {"error", "arena", "iceberg", "parallel", "runtime"},
     "parquet": {"error", "runtime", "arena", "fetch", "iceberg", "parallel"},
     "metrics": {"error", "frame"},
+    "write": {"error", "runtime", "arena", "store", "iceberg", "frame", "parquet", "parallel", "metrics"},
     "load": {"error", "runtime", "arena", "store", "fetch", "iceberg", "parquet", "frame", "metrics"},
 }
 
@@ -43,7 +44,12 @@ PYTHON_ALLOWED = {
     "dataframe": {"errors", "_engine", "column", "handoff", "files", "progress"},
     "files": {"errors", "config", "credentials", "filters", "iceberg", "plan", "progress", "dataframe", "_engine"},
     "plan": {"errors", "access", "iceberg", "dataframe", "progress", "_engine"},
-    "table": {"errors", "access", "catalog", "filters", "iceberg", "plan", "dataframe", "_engine"},
+    "writing": {"errors", "access", "catalog", "filters", "iceberg", "plan", "dataframe", "_engine"},
+    "inspection": {"errors", "access", "iceberg", "plan", "writing", "dataframe", "_engine"},
+    "table": {
+        *("errors", "access", "catalog", "filters", "iceberg", "plan", "writing", "inspection"),
+        *("dataframe", "_engine"),
+    },
     "cli": {"errors", "table", "catalog", "plan", "files", "config", "dataframe"},
 }
 

@@ -30,6 +30,10 @@ class Store:
     def size(self, location: str) -> int: ...
     def list(self, prefix: str) -> list[tuple[str, int]]:
         """Every object under a prefix, recursively: (location, size in bytes), sorted by location."""
+    def put(self, location: str, data: bytes, if_absent: bool = False) -> bool:
+        """Write a whole object. `if_absent`: only if there is none; False if there is one that is not this call's."""
+    def delete(self, locations: Sequence[str]) -> None:
+        """Remove objects, several at a time; one that is not there is no error."""
 
 @final
 class Buffer:
@@ -70,6 +74,36 @@ class FileList:
 def plan(store: Store, request: str, filter: str | None = None) -> tuple[FileList, str]:
     """Plan a scan. `request` and the report (second result) are JSON, see engine/core/src/iceberg/plan.rs."""
 
+@final
+class Keys:
+    """The keys of a frame's rows, each once: nulls, NaN and keys that are there twice are refused. `schema`: the
+    table's, as JSON, whose types the columns are taken as."""
+    def __new__(cls, frame: Frame, names: Sequence[str], schema: str) -> Self: ...
+    def __len__(self) -> int: ...
+    def absent(self, frame: Frame) -> Column:
+        """True for every row of a frame whose key is not among these."""
+    def filter_json(self) -> str:
+        """A filter that every row with one of these keys passes."""
+
+def arrow_schema(data: Any, format_version: int) -> str:
+    """The schema of a table that is to hold rows of what has `__arrow_c_schema__`, as Iceberg's JSON."""
+
+def write_manifests(store: Store, files: Sequence[str], request: str) -> str:
+    """Write manifests that list new files; see engine/core/src/iceberg/writing/append.rs."""
+
+def rewrite_manifests(store: Store, files: Sequence[str], request: str, filter: str | None = None) -> str:
+    """Write a snapshot's manifests again, without the files that are selected; see
+    engine/core/src/iceberg/writing/rewrite.rs."""
+
+def write_manifest_list(store: Store, request: str) -> str:
+    """Write the manifest list of a snapshot; see engine/core/src/iceberg/writing/snapshot.rs."""
+
+def list_manifests(store: Store, manifest_list: str | None, manifests: Sequence[str]) -> Frame:
+    """The manifests of a snapshot, a row each."""
+
+def list_partitions(files: FileList) -> Frame:
+    """The partitions of listed files, a row each: values, files, rows, bytes."""
+
 def load(
     store: Store,
     files: FileList,
@@ -90,6 +124,19 @@ def read_parquet(
     progress: Callable[[int, int], None] | None = None,
 ) -> Frame:
     """Load Parquet files without a table: the first file's schema, columns by name."""
+
+def write(
+    store: Store,
+    frame: Frame,
+    request: str,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[str]:
+    """Write a frame as data files of a table: conformed to its schema, split by partition, sorted, encoded, uploaded.
+
+    `request` is JSON, see engine/core/src/write/request.rs. Each result is a file's JSON in the form of the REST
+    catalog specification's DataFile; bounds are upper-case hexadecimal text of the binary single-value form. On an
+    error no file is left. `progress` as in `load`, in bytes of the frame.
+    """
 
 def parquet_schema(store: Store, location: str) -> str:
     """The schema of a Parquet file as Iceberg JSON, with ids of our own."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from headrace import config
@@ -74,6 +75,15 @@ class TableAccess:
     def fresh(self) -> TableAccess:
         """The same table, not loaded yet."""
         return TableAccess(self.catalog, self.identifier, self.location, self._properties)
+
+    def moved(self, loaded: LoadedTable) -> TableAccess:
+        """The same table after a commit: its answer has new metadata, but need not have credentials for the objects."""
+        made = self.fresh()
+        before = self.loaded()
+        made._loaded = replace(before, metadata=loaded.metadata, metadata_location=loaded.metadata_location)
+        if self._allowed(before) == self._allowed(made._loaded):
+            made._store = self._store
+        return made
 
     def store(self) -> Store:
         """The engine's store of this table's objects: its locations only, credentials refreshed where they expire."""

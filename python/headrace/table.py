@@ -15,11 +15,17 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from headrace.access import TableAccess
-from headrace.catalog import Catalog, load_catalog
+from headrace.catalog import Catalog, LoadedTable, load_catalog
 from headrace.catalog.identifiers import parse_identifier
 from headrace.errors import InvalidArgument
 from headrace.iceberg import Schema, Snapshot, TableMetadata, select_snapshot
+from headrace.iceberg.snapshots import MAIN
+from headrace.inspection import Inspection
 from headrace.plan import ProgressOption, ScanPlan
+from headrace.writing.administration import Administration
+from headrace.writing.create import create
+from headrace.writing.manifests import all_fields
+from headrace.writing.surface import Writes
 
 if TYPE_CHECKING:
     import pandas
@@ -30,8 +36,8 @@ if TYPE_CHECKING:
     from headrace.filters import Expression
 
 
-class Table:
-    """A warehouse table, pinned to one snapshot.
+class Table(Writes, Administration, Inspection):
+    """A warehouse table, pinned to one snapshot until it is written to: then it shows what it wrote.
 
     Parameters
     ----------
@@ -114,6 +120,54 @@ class Table:
         return cls._of(access, {"snapshot_id": snapshot_id, "as_of": as_of, "branch": branch, "tag": tag})
 
     @classmethod
+    def create(
+        cls,
+        name: str | Sequence[str],
+        schema: Any,
+        *,
+        partition_by: str | Sequence[str] | None = None,
+        sort_by: str | Sequence[str] | None = None,
+        properties: Mapping[str, str] | None = None,
+        catalog: str | Catalog | None = None,
+        location: str | None = None,
+        if_exists: str = "error",
+    ) -> Table:
+        """Make a table without rows.
+
+        Parameters
+        ----------
+        name : str or sequence of str
+            "db.table"; the namespace must exist.
+        schema : frame, Arrow schema, dataclass, dict or Schema
+            A frame gives its columns, not its rows. A dict is {"id": "long", "tags": "list<string>"}.
+        partition_by : str, sequence of str or None
+            Columns or transforms of them: "ds", "day(ts)", "bucket(16, id)", "truncate(4, name)".
+        sort_by : str, sequence of str or None
+            "id", "ts desc", "ts desc nulls last".
+        properties : mapping of str to str or None
+            Table properties; `format-version` is "2" unless given.
+        catalog : str, Catalog or None
+            As in `Table`.
+        location : str or None
+            The table's folder; None: where the catalog puts it.
+        if_exists : {"error", "ok"}
+            "ok" opens the table that is there, if it has the columns that are asked for.
+
+        Raises
+        ------
+        MetaflowTableExists, MetaflowTableIncompatible, NamespaceNotFound
+            The table is there; it has other columns; there is no such namespace.
+
+        Examples
+        --------
+        >>> Table.create("db.events", {"id": "long", "ts": "timestamp"}, partition_by="day(ts)")  # doctest: +SKIP
+        """
+        identifier = parse_identifier(name)
+        opened = catalog if isinstance(catalog, Catalog) else load_catalog(catalog)
+        create(opened, identifier, schema, partition_by, sort_by, properties, location, if_exists)
+        return cls(identifier, catalog=opened)
+
+    @classmethod
     def from_pyiceberg(cls, table: Any) -> Table:
         """The table that a `pyiceberg.table.Table` stands for, at its current metadata file."""
         properties = {
@@ -130,6 +184,7 @@ class Table:
     def _begin(self, access: TableAccess, chosen: Mapping[str, Any]) -> None:
         self._access = access
         self._chosen = {key: value for key, value in chosen.items() if value is not None}
+        self._branch = _write_branch(self._chosen)
         _ = self._selected  # an unknown table, snapshot or branch is told here, not at the first load
 
     @cached_property
@@ -208,6 +263,13 @@ class Table:
         sources = [each.source_id for each in self.metadata.spec.fields if each.transform.name != "void"]
         return [names[each] for each in dict.fromkeys(sources) if each in names]
 
+    def _moved(self, loaded: LoadedTable) -> None:
+        """See what this Table has just committed: the head of its branch."""
+        self._access = self._access.moved(loaded)
+        if self._branch is not None:
+            self._chosen = {} if self._branch == MAIN else {"branch": self._branch}
+            self.__dict__.pop("_selected", None)
+
     def refresh(self) -> Table:
         """The same table as it is now: metadata read again, the same branch, tag or time chosen."""
         return Table._of(self._access.fresh(), self._chosen)
@@ -263,7 +325,7 @@ class Table:
                 "snapshot_id": snapshot.snapshot_id if snapshot else None,
                 "manifest_list": snapshot.manifest_list if snapshot else None,
                 "manifests": list(snapshot.manifests) if snapshot else [],
-                "schema": _all_fields(metadata, table_schema),
+                "schema": all_fields(metadata, table_schema),
                 "specs": [each.to_json() for each in metadata.specs.values()],
             }
             files, report = _engine.plan(self._access.store(), json.dumps(request), bound)
@@ -327,7 +389,13 @@ def _restore(access: TableAccess, chosen: dict[str, Any], pinned: dict[str, Any]
     table = Table.__new__(Table)
     table._access = access
     table._chosen = pinned if pinned else chosen
+    table._branch = _write_branch(chosen)
     return table
+
+
+def _write_branch(chosen: Mapping[str, Any]) -> str | None:
+    """The branch that a Table opened so writes to; None for one that was opened at a snapshot, time or tag."""
+    return str(chosen.get("branch", MAIN)) if set(chosen) <= {"branch"} else None
 
 
 def _absolute(location: str | os.PathLike[str]) -> str:
@@ -338,19 +406,3 @@ def _absolute(location: str | os.PathLike[str]) -> str:
 
 def _namespace(db: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(db.split(".")) if isinstance(db, str) else tuple(db)
-
-
-def _all_fields(metadata: TableMetadata, schema: Schema) -> dict[str, Any]:
-    """The snapshot's schema, with the columns of other schemas that partition specs still refer to.
-
-    A spec may partition by a column that was dropped since (spec: "Partition Evolution"): planning needs its type.
-    """
-    known = {each.field_id for each in schema.fields}
-    sources = {source for spec in metadata.specs.values() for each in spec.fields for source in each.source_ids}
-    missing = [each for each in sources if schema.field(each) is None]
-    found = list(schema.fields)
-    for each in missing:
-        field = next((f for other in metadata.schemas.values() if (f := other.field(each))), None)
-        if field is not None and field.field_id not in known:
-            found.append(field)
-    return Schema(tuple(found), schema.schema_id).to_json()

@@ -7,7 +7,7 @@ import pickle
 import sqlite3
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow
 import pytest
@@ -235,12 +235,31 @@ def test_bad_addresses_are_typed_errors(tmp_path: Path, postgres: str) -> None:
     assert "hidden" not in str(nobody.value)
 
 
-def test_remote_warehouses_are_refused_before_anything_happens(tmp_path: Path) -> None:
-    catalog = SqlCatalog("c", {"uri": f"sqlite:///{tmp_path}/c.db", "warehouse": "s3://bucket/w"}, LocalStore)
+class RemoteStore(LocalStore):
+    """A store of objects in memory."""
+
+    objects: ClassVar[dict[str, bytes]] = {}
+
+    def read(self, location: str, start: int | None = None, end: int | None = None) -> bytes:
+        return self.objects[location]
+
+    def put(self, location: str, data: bytes, if_absent: bool = False) -> bool:
+        assert if_absent
+        assert location not in self.objects
+        self.objects[location] = data
+        return True
+
+
+def test_metadata_of_remote_warehouses_goes_through_the_store(tmp_path: Path) -> None:
+    properties = {"uri": f"sqlite:///{tmp_path}/c.db", "warehouse": "s3://bucket/w"}
+    catalog = SqlCatalog("c", properties | {"s3.region": "us-east-1"}, RemoteStore)
     catalog.create_namespace("db")
-    with pytest.raises(UnsupportedError, match="local folders only"):
-        catalog.create_table("db.t", SCHEMA)
-    assert not catalog.table_exists("db.t")
+    location = catalog.create_table("db.t", SCHEMA).metadata_location
+    assert list(RemoteStore.objects) == [location]
+    assert catalog.load_table("db.t").metadata.location == "s3://bucket/w/db.db/t"
+    catalog.commit_table("db.t", [], [{"action": "set-properties", "updates": {"a": "b"}}])
+    assert catalog.load_table("db.t").metadata.properties == {"a": "b"}
+    assert len(RemoteStore.objects) == 2
 
 
 def test_schemas_that_cannot_be(catalog: SqlCatalog) -> None:

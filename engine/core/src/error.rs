@@ -33,6 +33,8 @@ pub enum Kind {
     InvalidData,
     /// A damaged Parquet file: `ParquetDecodingException`.
     ParquetDecoding,
+    /// A Parquet file that could not be made: `ParquetEncodingException`.
+    ParquetEncoding,
     /// A file or type that does not fit the table's schema: `MetaflowTableTypeMismatch`.
     TypeMismatch,
     /// Readable in principle, not by this version: `UnsupportedError`.
@@ -63,6 +65,7 @@ impl Kind {
             Kind::RateLimit => "MetaflowTableRateLimitException",
             Kind::InvalidData => "MetaflowTableInvalidData",
             Kind::ParquetDecoding => "ParquetDecodingException",
+            Kind::ParquetEncoding => "ParquetEncodingException",
             Kind::TypeMismatch => "MetaflowTableTypeMismatch",
             Kind::Unsupported => "UnsupportedError",
             Kind::RowDeletes => "RowDeletesError",

@@ -3,7 +3,7 @@
 //! Rooms, in the order bytes pass through them (no room calls back up):
 //! [`store`] opens locations; [`fetch`] brings ranges of them; [`iceberg`] turns manifests into a list of files;
 //! [`parquet`] turns pages into columns; [`frame`] holds columns and filters them; [`load`] is the one that calls
-//! fetch, parquet and frame in turn. [`http`] serves the catalogs of the control plane.
+//! fetch, parquet and frame in turn. The other way, [`write`] turns a frame into a table's files. [`http`] serves the catalogs of the control plane.
 
 pub mod arena;
 pub mod error;
@@ -17,3 +17,4 @@ pub mod parallel;
 pub mod parquet;
 pub mod runtime;
 pub mod store;
+pub mod write;

@@ -15,6 +15,8 @@ mod numpy;
 mod pylist;
 mod pytime;
 mod store;
+mod write;
+mod writing;
 
 #[pymodule]
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -24,13 +26,21 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<files::FileList>()?;
     module.add_class::<frame::Frame>()?;
     module.add_class::<column::Column>()?;
+    module.add_class::<writing::Keys>()?;
     module.add_function(wrap_pyfunction!(store::http_request, module)?)?;
     module.add_function(wrap_pyfunction!(store::aws_credentials, module)?)?;
     module.add_function(wrap_pyfunction!(files::plan, module)?)?;
     module.add_function(wrap_pyfunction!(load::load, module)?)?;
     module.add_function(wrap_pyfunction!(load::read_parquet, module)?)?;
+    module.add_function(wrap_pyfunction!(write::write, module)?)?;
     module.add_function(wrap_pyfunction!(load::parquet_schema, module)?)?;
     module.add_function(wrap_pyfunction!(load::release_memory, module)?)?;
     module.add_function(wrap_pyfunction!(load::kept_memory, module)?)?;
+    module.add_function(wrap_pyfunction!(writing::write_manifests, module)?)?;
+    module.add_function(wrap_pyfunction!(writing::arrow_schema, module)?)?;
+    module.add_function(wrap_pyfunction!(writing::list_manifests, module)?)?;
+    module.add_function(wrap_pyfunction!(writing::list_partitions, module)?)?;
+    module.add_function(wrap_pyfunction!(writing::rewrite_manifests, module)?)?;
+    module.add_function(wrap_pyfunction!(writing::write_manifest_list, module)?)?;
     Ok(())
 }

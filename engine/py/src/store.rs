@@ -90,6 +90,22 @@ impl Store {
         wait(py, |_| async move { store.list(&prefix).await })
     }
 
+    #[pyo3(signature = (location, data, if_absent=false))]
+    fn put(&self, py: Python<'_>, location: String, data: Vec<u8>, if_absent: bool) -> PyResult<bool> {
+        let (store, data) = (self.inner.clone(), Bytes::from(data));
+        wait(py, |_| async move {
+            match if_absent {
+                true => store.put_if_absent(&location, data).await,
+                false => store.put(&location, data).await.map(|()| true),
+            }
+        })
+    }
+
+    fn delete(&self, py: Python<'_>, locations: Vec<String>) -> PyResult<()> {
+        let store = self.inner.clone();
+        wait(py, |_| async move { store.delete(&locations).await })
+    }
+
     fn __repr__(&self) -> String {
         format!("{:?}", self.inner)
     }

@@ -41,10 +41,17 @@ class ObjectReader(Protocol):
     def list(self, prefix: str) -> list[tuple[str, int]]: ...
 
 
-StoreFactory = Callable[[Mapping[str, str], Refresh | None], ObjectReader]
+class ObjectStore(ObjectReader, Protocol):
+    """The same with what a catalog needs that writes metadata itself."""
+
+    def put(self, location: str, data: bytes, if_absent: bool = False) -> bool: ...
+    def delete(self, locations: Sequence[str]) -> None: ...
 
 
-def open_store(properties: Mapping[str, str], refresh: Refresh | None = None) -> ObjectReader:
+StoreFactory = Callable[[Mapping[str, str], Refresh | None], ObjectStore]
+
+
+def open_store(properties: Mapping[str, str], refresh: Refresh | None = None) -> ObjectStore:
     """The engine's store for these properties."""
     from headrace._engine import Store
 
@@ -195,7 +202,15 @@ class Catalog(ABC):
         requirements: Sequence[Mapping[str, Any]],
         updates: Sequence[Mapping[str, Any]],
     ) -> LoadedTable:
-        """Apply updates if all requirements hold (both in the REST specification's JSON form), atomically."""
+        """Apply updates if all requirements hold (both in the REST specification's JSON form), atomically.
+
+        Raises
+        ------
+        MetaflowTableConflict
+            A requirement does not hold, or another commit came first: nothing was changed.
+        MetaflowTableCommitStateUnknownException
+            Whether the table was changed is not known: look before trying again.
+        """
 
     def __repr__(self) -> str:
         kind = type(self).__name__

@@ -18,14 +18,17 @@ from headrace.catalog.base import Catalog, LoadedTable, Refresh, StorageCredenti
 from headrace.catalog.http import Client, Transport, engine_transport, is_missing
 from headrace.catalog.identifiers import Identifier, Namespace, dotted, parse_identifier, parse_namespace
 from headrace.errors import (
+    AuthenticationError,
     CatalogError,
+    ConfigurationError,
     HeadraceError,
     MetaflowTableCommitStateUnknownException,
+    MetaflowTableConflict,
     MetaflowTableExists,
     MetaflowTableInvalidData,
     MetaflowTableNotFound,
     NamespaceNotFound,
-    UnreachableError,
+    UnsupportedError,
 )
 from headrace.iceberg import PartitionSpec, Schema, SortOrder, parse_metadata
 
@@ -191,13 +194,17 @@ class RestCatalog(Catalog):
         }
         try:
             answer = self._table_call("POST", name, body=body)
-        except (UnreachableError, CatalogError) as error:
-            if isinstance(error, UnreachableError) or getattr(error, "status", 0) >= 500:
+            return self._loaded(name, answer)
+        except HeadraceError as error:
+            status = getattr(error, "status", 0)
+            if status == 409:
+                message = f"another commit came first: {error.message}"
+                raise MetaflowTableConflict(message, table=dotted(name)) from error
+            if not _is_refusal(error, status):
                 message = f"whether the commit took effect is not known: {error.message}"
                 hint = "load the table and look for the change before trying again"
                 raise MetaflowTableCommitStateUnknownException(message, table=dotted(name), hint=hint) from error
             raise
-        return self._loaded(name, answer)
 
     def _connection(self) -> _Connection:
         self._ready()
@@ -334,6 +341,17 @@ class _Connection:
     def offers(self, method: str, endpoint: str, unless_listed: bool = False) -> bool:
         """Whether the server advertises an endpoint; `unless_listed`: also where it advertises none at all."""
         return f"{method} {endpoint}" in self._endpoints or (unless_listed and not self._endpoints)
+
+
+def _is_refusal(error: HeadraceError, status: int) -> bool:
+    """Whether a failed commit certainly changed nothing: the server said so, or was never asked.
+
+    All else is unknown: 5xx of the server or of a proxy, no answer, an answer that cannot be read.
+    """
+    if 400 <= status < 500:
+        return True
+    known = (AuthenticationError, ConfigurationError, MetaflowTableNotFound, NamespaceNotFound, UnsupportedError)
+    return not status and isinstance(error, known)
 
 
 def _text_members(answer: Any, key: str) -> dict[str, str]:

@@ -1,14 +1,16 @@
 """The SQL catalog: two tables in SQLite or PostgreSQL, laid out as PyIceberg's SqlCatalog and Iceberg's JDBC catalog.
 
-Either opens what the other wrote. Must not know: the database's driver (`database.py`). Metadata files are read through
-the engine's Store and, in local warehouses, written here (`local_files.py`). Neighbours: `iceberg.creation` makes the
-first metadata of a table.
+Either opens what the other wrote. Must not know: the database's driver (`database.py`). Metadata files go through the
+engine's Store or, in local warehouses, `local_files.py`; a commit is one compare-and-swap of their location.
+Neighbours: `iceberg.creation` makes the first metadata of a table, `iceberg.applying` the next.
 """
 
 from __future__ import annotations
 
+import gzip
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +18,24 @@ from headrace.catalog import local_files
 from headrace.catalog.base import Catalog, LoadedTable, StoreFactory
 from headrace.catalog.database import Duplicate, MissingTable, Sqlite, Transaction, open_database
 from headrace.catalog.identifiers import Identifier, Namespace, dotted, parse_identifier, parse_namespace
+from headrace.catalog.static import version_of
 from headrace.errors import (
     CatalogError,
     ConfigurationError,
+    HeadraceError,
+    MetaflowTableCommitStateUnknownException,
+    MetaflowTableConflict,
     MetaflowTableExists,
     MetaflowTableNotFound,
     NamespaceExists,
     ObjectNotFound,
+    StorageError,
     UnsupportedError,
 )
 from headrace.iceberg import PartitionSpec, Schema, SortOrder, TableMetadata, parse_metadata
+from headrace.iceberg.applying import apply_updates
 from headrace.iceberg.creation import new_metadata
+from headrace.iceberg.updates import check
 
 _NAME = "VARCHAR(255) NOT NULL"
 _CREATE = (
@@ -127,17 +136,13 @@ class SqlCatalog(Catalog):
         if self.table_exists(name):
             raise self._table_exists(name)
         folder = location.rstrip("/") if location else self._default_location(name)
-        if local_files.local_path(folder) is None:
-            hint = "use a local warehouse, or create the table through a REST catalog"
-            raise UnsupportedError("this version creates tables in local folders only", location=folder, hint=hint)
         metadata = new_metadata(folder, schema, partition_spec, sort_order, properties)
-        file = f"{folder}/metadata/00000-{uuid.uuid4()}.metadata.json"
         self._check_lengths(self.name, dotted(name[:-1]), name[-1])
-        local_files.write_new(file, metadata.to_json().encode())
+        file = self._write_metadata(metadata, 0)
         try:
             self._insert(name, file)
-        except BaseException:
-            local_files.remove(file)  # nobody has heard of it yet
+        except MetaflowTableExists:
+            self._remove_metadata(file)  # nobody has heard of it
             raise
         return self._loaded(name, TableMetadata(metadata.raw, file), file)
 
@@ -195,7 +200,62 @@ class SqlCatalog(Catalog):
         requirements: Sequence[Mapping[str, Any]],
         updates: Sequence[Mapping[str, Any]],
     ) -> LoadedTable:
-        raise UnsupportedError("commits to an SQL catalog are not supported by this version yet")
+        name = parse_identifier(identifier)
+        location = self._location_of(name)
+        if location is None:
+            raise self._table_not_found(name)
+        current = self._open(name, location).metadata
+        try:
+            check(current, requirements)
+        except MetaflowTableConflict as error:
+            error.table = dotted(name)
+            raise
+        changed = apply_updates(current, updates, location)
+        file = self._write_metadata(changed, version_of(location) + 1)
+        self._swap(name, location, file)
+        return self._loaded(name, TableMetadata(changed.raw, file), file)
+
+    def _write_metadata(self, metadata: TableMetadata, version: int) -> str:
+        """Write metadata to a new file of its table; its location."""
+        folder = metadata.properties.get("write.metadata.path", f"{metadata.location}/metadata").rstrip("/")
+        packed = metadata.properties.get("write.metadata.compression-codec", "none").lower() == "gzip"
+        file = f"{folder}/{max(version, 0):05d}-{uuid.uuid4()}{'.gz' if packed else ''}.metadata.json"
+        data = metadata.to_json().encode()
+        data = gzip.compress(data) if packed else data
+        if local_files.local_path(file) is not None:
+            local_files.write_new(file, data)
+        elif not self._store(*self._storage(file)).put(file, data, True):
+            raise StorageError("the file exists already", location=file)
+        return file
+
+    def _remove_metadata(self, file: str) -> None:
+        """Remove a metadata file that certainly never became the table's."""
+        if local_files.local_path(file) is not None:
+            local_files.remove(file)
+            return
+        with suppress(HeadraceError):
+            self._store(*self._storage(file)).delete([file])
+
+    def _swap(self, name: Identifier, old: str, new: str) -> None:
+        """Let the table's metadata be `new` if it still is `old`; the database decides between two who try."""
+        sql = "UPDATE iceberg_tables SET metadata_location = ?, previous_metadata_location = ?" + _ONE_TABLE
+        sql += " AND metadata_location = ?"
+        changed = 0
+        try:
+            with self._database.begin(write=True) as transaction:
+                where = self._only_tables(transaction)
+                values = (new, old, self.name, dotted(name[:-1]), name[-1], old)
+                changed = transaction.change(sql + where, *values)
+        except HeadraceError as error:
+            if changed:  # it was sent, and the answer to its COMMIT was lost
+                message = f"whether the commit took effect is not known: {error.message}"
+                hint = "load the table and look for the change before trying again"
+                raise MetaflowTableCommitStateUnknownException(message, table=dotted(name), hint=hint) from error
+            self._remove_metadata(new)
+            raise
+        if not changed:
+            self._remove_metadata(new)
+            raise MetaflowTableConflict("another commit came first", table=dotted(name))
 
     def _read(self, sql: str, *values: Any, tables_only: bool = False) -> list[tuple[Any, ...]]:
         """Rows of a query; none where the catalog's tables have not been made yet."""

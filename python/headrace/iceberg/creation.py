@@ -39,7 +39,7 @@ def new_metadata(
     partition_spec, sort_order : PartitionSpec, SortOrder or None
         None: unpartitioned, unsorted.
     properties : mapping of str to str or None
-        Table properties; `format-version` ("1" or "2", default "2") is taken out of them.
+        Table properties; `format-version` ("1" to "3", default "2") is taken out of them.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def new_metadata(
         An id that is not above 0, a duplicate name, a partition or sort field whose column is not a primitive column
         of the schema.
     UnsupportedError
-        Format version 3, which this version reads but does not write, or a type that needs it.
+        A type that needs a later format version.
     """
     kept = dict(properties or {})
     version = _format_version(kept.pop(FORMAT_VERSION, str(DEFAULT_FORMAT_VERSION)))
@@ -78,6 +78,8 @@ def new_metadata(
         "statistics": [],
         "partition-statistics": [],
     }
+    if version > 2:
+        raw["next-row-id"] = 0
     if version == 1:
         del raw["last-sequence-number"], raw["refs"]
         raw |= {"schema": schema.to_json(), "partition-spec": spec.to_json()["fields"], "current-snapshot-id": -1}
@@ -85,11 +87,9 @@ def new_metadata(
 
 
 def _format_version(text: str) -> int:
-    if text in ("1", "2"):
+    if text in ("1", "2", "3"):
         return int(text)
-    if text == "3":
-        raise UnsupportedError("tables of format version 3 are read but not created by this version")
-    raise InvalidArgument(f"property 'format-version': expected '1' or '2', found {text[:40]!r}")
+    raise InvalidArgument(f"property 'format-version': expected '1', '2' or '3', found {text[:40]!r}")
 
 
 def _check_schema(schema: Schema, version: int) -> None:

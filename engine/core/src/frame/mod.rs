@@ -7,6 +7,7 @@ pub mod dense;
 pub mod filter;
 pub mod format;
 pub mod ipc;
+pub mod keys;
 pub mod nested;
 mod relabel;
 mod size;

@@ -127,6 +127,35 @@ pub(crate) fn refute(leaf: &Leaf, facts: &Facts) -> Option<Cause> {
     (!possible).then_some(cause)
 }
 
+/// Whether every row with these facts passes the test: there is no null, and no value that passes the opposite test.
+pub(crate) fn proves(leaf: &Leaf, facts: &Facts) -> bool {
+    match leaf.op {
+        Op::IsNull => facts.only_nulls,
+        Op::NotNull => facts.no_nulls,
+        _ => facts.no_nulls && refute(&Leaf { op: opposite(leaf.op), ..leaf.clone() }, facts).is_some(),
+    }
+}
+
+/// The test that a value passes if and only if it fails this one; null fails both, but for the null tests.
+fn opposite(op: Op) -> Op {
+    match op {
+        Op::Lt => Op::Ge,
+        Op::Le => Op::Gt,
+        Op::Gt => Op::Le,
+        Op::Ge => Op::Lt,
+        Op::Eq => Op::Ne,
+        Op::Ne => Op::Eq,
+        Op::In => Op::NotIn,
+        Op::NotIn => Op::In,
+        Op::IsNull => Op::NotNull,
+        Op::NotNull => Op::IsNull,
+        Op::IsNan => Op::NotNan,
+        Op::NotNan => Op::IsNan,
+        Op::StartsWith => Op::NotStartsWith,
+        Op::NotStartsWith => Op::StartsWith,
+    }
+}
+
 impl<'a> Facts<'a> {
     /// Of a field that holds one value, or null, in all rows.
     pub(crate) fn of_value(value: Option<Scalar<'a>>) -> Facts<'a> {

@@ -9,7 +9,7 @@ use arrow_array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, St
 use arrow_schema::{DataType, Field, Fields, Schema as ArrowSchema, SchemaRef};
 
 use crate::error::{Error, Kind, Result};
-use crate::iceberg::bounds::{Facts, refute};
+use crate::iceberg::bounds::{Facts, proves, refute};
 use crate::iceberg::files::SPECS;
 use crate::iceberg::manifest_list::{FieldSummary, ManifestFile};
 use crate::iceberg::manifests::{Entries, Entry, spec_id_of};
@@ -19,9 +19,21 @@ use crate::iceberg::report::Tally;
 use crate::iceberg::request::PlanRequest;
 use crate::iceberg::scalar::Scalar;
 use crate::iceberg::schema::Type;
-use crate::iceberg::specs::{PartitionColumns, PartitionSpec};
+use crate::iceberg::specs::{PartitionColumns, PartitionField, PartitionSpec};
+use crate::iceberg::transforms::Transform;
 use crate::iceberg::values::partition_array;
 use crate::runtime::Cancel;
+
+/// What a filter that selects rows to be removed does to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// No row is removed
+    Kept,
+    /// Some rows may be removed
+    Partial,
+    /// All rows are removed
+    Whole,
+}
 
 /// What every manifest of a plan is judged with.
 pub(crate) struct Judge {
@@ -94,6 +106,36 @@ impl Judge {
             }
         }
         Ok((self.batch(&entries, &kept, spec)?, tally))
+    }
+
+    /// What the filter does to every entry of a manifest, deleted ones included.
+    pub(crate) fn fates(&self, bytes: &[u8], manifest: &ManifestFile, cancel: &Cancel) -> Result<Vec<Fate>> {
+        let (spec, projected) = self.spec(manifest.spec_id.unwrap_or(0))?;
+        let mut entries = Entries::decode(bytes, manifest, spec, &self.fields, cancel)?;
+        let mut fates = Vec::with_capacity(entries.len());
+        for row in 0..entries.len() {
+            fates.push(match entries.live(row)? {
+                None => Fate::Kept,
+                Some(entry) if !self.keeps(&entries, &entry, projected, &mut Tally::default()) => Fate::Kept,
+                Some(entry) if self.passes_whole(&entries, &entry, spec) => Fate::Whole,
+                Some(_) => Fate::Partial,
+            });
+        }
+        Ok(fates)
+    }
+
+    /// Whether all rows of a file certainly pass the filter.
+    fn passes_whole(&self, entries: &Entries, entry: &Entry, spec: &PartitionSpec) -> bool {
+        self.filter.proven(&|leaf| {
+            let test = &self.filter.leaves[leaf].leaf;
+            let facts = entries.statistics_facts(entry, self.field_of_leaf[leaf], &test.field_type);
+            let is_source = |field: &&PartitionField| {
+                field.transform == Transform::Identity && field.source == Some(test.field) && field.value_type.is_some()
+            };
+            let identity = spec.fields.iter().position(|field| is_source(&field));
+            let by_partition = |at: usize| proves(test, &entries.partition_facts(entry.row, at));
+            proves(test, &facts) || identity.is_some_and(by_partition)
+        })
     }
 
     fn keeps(&self, entries: &Entries, entry: &Entry, projected: &SpecFilter, tally: &mut Tally) -> bool {

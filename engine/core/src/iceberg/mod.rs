@@ -4,6 +4,7 @@
 //! Within: [`plan`] drives; `manifest_list` and `manifests` decode with `avro`; `pruning` asks `transforms`, `specs` and
 //! `scalar`; [`files`] is what comes out.
 
+pub mod arrow_types;
 mod avro;
 pub mod bounds;
 pub mod files;
@@ -15,8 +16,9 @@ pub mod predicate;
 mod pruning;
 pub mod report;
 pub mod request;
-mod scalar;
+pub(crate) mod scalar;
 pub mod schema;
 pub mod specs;
 pub mod transforms;
 mod values;
+pub mod writing;

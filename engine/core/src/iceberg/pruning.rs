@@ -67,6 +67,11 @@ impl Filter {
         self.root.refuted(test)
     }
 
+    /// Whether every row passes, given a test that proves leaves by their number.
+    pub(crate) fn proven(&self, test: &impl Fn(usize) -> bool) -> bool {
+        self.root.proven(test)
+    }
+
     /// The reason that goes with a leaf refuted by a file's statistics.
     pub(crate) fn reason(&self, leaf: usize, cause: Cause) -> Reason {
         let named = &self.leaves[leaf];
@@ -102,6 +107,16 @@ impl SpecFilter {
 }
 
 impl Node {
+    fn proven(&self, test: &impl Fn(usize) -> bool) -> bool {
+        match self {
+            Node::True => true,
+            Node::False => false,
+            Node::Leaf(leaf) => test(*leaf),
+            Node::And(parts) => parts.iter().all(|part| part.proven(test)),
+            Node::Or(parts) => parts.iter().any(|part| part.proven(test)),
+        }
+    }
+
     fn refuted(&self, test: &impl Fn(usize) -> Option<Reason>) -> Option<Vec<Reason>> {
         match self {
             Node::True => None,

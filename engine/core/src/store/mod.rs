@@ -5,7 +5,8 @@
 //! Iceberg, which ranges belong together ([`crate::fetch`] does).
 //!
 //! Inside, top to bottom: [`transfer`] repeats attempts; [`s3`] makes one over the [`wire`], [`answer`] judges its head,
-//! [`answered`] brings its body into [`memory`]; [`local`] reads files; [`list`] lists; [`credentials`] signs, with what [`settings`] or [`ambient`] knows; [`location`] parses and refuses.
+//! [`answered`] brings its body into [`memory`]; [`local`] reads files; [`list`] lists;
+//! [`upload`] writes, [`multipart`] what is large, [`placed`] files; [`credentials`] signs, with what [`settings`] or [`ambient`] knows; [`location`] parses and refuses.
 
 mod ambient;
 mod answer;
@@ -16,13 +17,16 @@ mod list;
 mod local;
 mod location;
 pub(crate) mod memory;
+mod multipart;
 mod pin;
+mod placed;
 mod retry;
 mod s3;
 #[cfg(test)]
 pub(crate) mod scripted;
 mod settings;
 mod transfer;
+mod upload;
 mod wire;
 
 #[cfg(test)]
@@ -47,6 +51,7 @@ use s3::Bucket;
 use settings::Settings;
 use transfer::Source;
 pub(crate) use transfer::checked_length;
+pub use upload::{PIECE_BYTES, Writer};
 
 /// Properties of a catalog or table, PyIceberg's names (`s3.endpoint`, ...).
 pub type Properties = HashMap<String, String>;

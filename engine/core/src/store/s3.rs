@@ -4,10 +4,12 @@
 //! it was made for. Must not know: retries, pins, which bytes belong together.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
+use bytes::Bytes;
+use futures::StreamExt;
+use http::{HeaderMap, Method, StatusCode};
 use hyper_util::client::proxy::matcher::Matcher;
 use object_store::aws::AwsAuthorizer;
 use object_store::client::{HttpRequest, HttpRequestBody};
@@ -25,16 +27,18 @@ use super::wire::{Origin, Wire, wire};
 use crate::error::{Error, Kind, Result};
 use crate::http::client::{CERTIFICATE_HINT, Phase, Purpose, Trouble, USER_AGENT, client, explain};
 
-/// Of a refusal's body no more is read.
+/// Of a refusal's body, or of the answer to a write, no more is read.
 const LARGEST_REFUSAL: usize = 64 << 10;
+/// A body is handed to the connection in pieces of this size, and each is a sign of life.
+const SENT_PIECE: usize = 256 << 10;
 
 /// A bucket, with the connections and credentials of this process.
 pub(crate) struct Bucket {
     name: String,
     /// URL of the bucket, without a trailing slash.
-    base: String,
+    pub(super) base: String,
     way: Way,
-    credentials: Arc<Credentials>,
+    pub(super) credentials: Arc<Credentials>,
     pub(crate) settings: Arc<Settings>,
     /// The endpoint has answered at least once.
     reached: AtomicBool,
@@ -56,10 +60,35 @@ pub(crate) struct Answer {
     answered: Option<Answered>,
 }
 
-struct Refused {
-    status: StatusCode,
+/// A request that is refused by the store's own word.
+pub(crate) struct Refused {
+    pub status: StatusCode,
     headers: HeaderMap,
     body: String,
+}
+
+impl Refused {
+    /// S3's name for the reason; empty where it gave none.
+    pub(crate) fn code(&self) -> &str {
+        super::answer::element(&self.body, "Code").unwrap_or_default()
+    }
+}
+
+/// What is asked of the bucket.
+pub(crate) struct Ask<'a> {
+    pub method: Method,
+    /// Path and query below the bucket's URL.
+    pub target: &'a str,
+    pub headers: &'a [(&'a str, &'a str)],
+    pub body: Bytes,
+    /// Idle timeouts that the answer may take once the whole body is sent.
+    pub patience: u32,
+}
+
+impl<'a> Ask<'a> {
+    fn get(target: &'a str, headers: &'a [(&'a str, &'a str)]) -> Ask<'a> {
+        Ask { method: Method::GET, target, headers, body: Bytes::new(), patience: 1 }
+    }
 }
 
 impl Way {
@@ -100,7 +129,7 @@ impl Bucket {
         let range = wanted.header();
         let mut headers = vec![("range", range.as_str())];
         headers.extend(if_match.map(|tag| ("if-match", tag)));
-        match self.send(&format!("/{}", encode(key, b"/")), &headers, counters).await? {
+        match self.send(&Ask::get(&format!("/{}", encode(key, b"/")), &headers), counters).await? {
             Ok(answered) => {
                 let head = head(answered.status, &answered.headers, wanted)?;
                 Ok(Answer { head, answered: Some(answered) })
@@ -112,7 +141,7 @@ impl Bucket {
 
     /// A text that the bucket itself answers with, for listings.
     pub(crate) async fn query(&self, query: &str, limit: usize) -> Result<String, Failure> {
-        let mut answered = match self.send(&format!("/?{query}"), &[], &Counters::default()).await? {
+        let mut answered = match self.send(&Ask::get(&format!("/?{query}"), &[]), &Counters::default()).await? {
             Ok(answered) => answered,
             Err(refused) => return Err(self.explain_refusal(&refused)),
         };
@@ -122,7 +151,17 @@ impl Bucket {
         }
     }
 
-    fn explain_refusal(&self, refused: &Refused) -> Failure {
+    /// A request that writes or deletes: the headers and the text of its answer.
+    pub(crate) async fn change(&self, ask: &Ask<'_>) -> Result<Result<(HeaderMap, String), Refused>, Failure> {
+        let mut answered = match self.send(ask, &Counters::default()).await? {
+            Ok(answered) => answered,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let (text, _) = self.read_text(&mut answered, LARGEST_REFUSAL).await?;
+        Ok(Ok((answered.headers, text)))
+    }
+
+    pub(crate) fn explain_refusal(&self, refused: &Refused) -> Failure {
         refusal(refused.status, &refused.headers, &refused.body, &self.settings, &self.name)
     }
 
@@ -143,25 +182,22 @@ impl Bucket {
         }
     }
 
-    /// Sends a GET; a credential that has ended is renewed once.
-    async fn send(
-        &self,
-        target: &str,
-        headers: &[(&str, &str)],
-        counters: &Counters,
-    ) -> Result<Result<Answered, Refused>, Failure> {
-        let url = format!("{}{target}", self.base);
+    /// Sends a request; a credential that has ended is renewed once.
+    async fn send(&self, ask: &Ask<'_>, counters: &Counters) -> Result<Result<Answered, Refused>, Failure> {
+        let url = format!("{}{}", self.base, ask.target);
         let url = Url::parse(&url).map_err(|_| unmade("URL"))?;
         let mut renewed = false;
         loop {
             let signer = self.credentials.signer().await?;
-            let headers = self.signed(&url, headers, signer.as_ref())?;
-            // Connecting has a timeout of its own; a little longer, so that it can say so.
-            let patience = self.settings.connect_timeout.max(self.settings.idle_timeout) + Duration::from_millis(500);
-            let mut answered = match tokio::time::timeout(patience, self.exchange(&url, headers, counters)).await {
-                Ok(result) => result.map_err(|trouble| self.no_answer(trouble))?,
-                Err(_) => return Err(self.no_answer(silence())),
+            let headers = self.signed(&url, ask, signer.as_ref())?;
+            let answered = match ask.method {
+                // Connecting has a timeout of its own; a little longer, so that it can say so.
+                Method::GET => tokio::time::timeout(self.patience(), self.exchange(&url, headers, counters))
+                    .await
+                    .unwrap_or_else(|_| Err(silence())),
+                _ => self.submit(&url, headers, ask).await,
             };
+            let mut answered = answered.map_err(|trouble| self.no_answer(trouble))?;
             self.reached.store(true, Ordering::Relaxed);
             if answered.status.is_success() {
                 return Ok(Ok(answered));
@@ -176,6 +212,43 @@ impl Bucket {
                 continue;
             }
             return Ok(Err(Refused { status: answered.status, headers: answered.headers, body }));
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        self.settings.connect_timeout.max(self.settings.idle_timeout) + Duration::from_millis(500)
+    }
+
+    /// One request with a body, through the client: given up when no more of the body is taken, or nothing is answered.
+    async fn submit(&self, url: &Url, mut headers: HeaderMap, ask: &Ask<'_>) -> Result<Answered, Trouble> {
+        let client = match &self.way {
+            Way::Proxy(client) => client.clone(),
+            Way::Wire { .. } => client(Purpose::ObjectStore, self.settings.connect_timeout)
+                .map_err(|error| Trouble { phase: Phase::Connect, text: error.message().to_owned() })?,
+        };
+        let (taken, length) = (Arc::new(AtomicU64::new(0)), ask.body.len());
+        headers.insert(http::header::CONTENT_LENGTH, length.into());
+        let mut request = reqwest::Request::new(ask.method.clone(), url.clone());
+        *request.headers_mut() = headers;
+        if length > 0 {
+            let (body, taken) = (ask.body.clone(), Arc::clone(&taken));
+            let pieces = futures::stream::iter((0..length).step_by(SENT_PIECE)).map(move |start| {
+                let piece = body.slice(start..length.min(start + SENT_PIECE));
+                taken.fetch_add(piece.len() as u64, Ordering::Relaxed);
+                Ok::<_, std::io::Error>(piece)
+            });
+            *request.body_mut() = Some(reqwest::Body::wrap_stream(pieces));
+        }
+        let answer = client.execute(request);
+        tokio::pin!(answer);
+        loop {
+            let before = taken.load(Ordering::Relaxed);
+            let patience = self.patience() * if before >= length as u64 { ask.patience } else { 1 };
+            match tokio::time::timeout(patience, &mut answer).await {
+                Ok(answered) => return answered.map(Answered::from).map_err(explain),
+                Err(_) if taken.load(Ordering::Relaxed) > before => {}
+                Err(_) => return Err(silence()),
+            }
         }
     }
 
@@ -195,14 +268,17 @@ impl Bucket {
         }
     }
 
-    fn signed(&self, url: &Url, headers: &[(&str, &str)], signer: Option<&Signer>) -> Result<HeaderMap, Failure> {
-        let mut request = http::Request::get(url.as_str());
-        for (name, value) in headers {
+    fn signed(&self, url: &Url, ask: &Ask<'_>, signer: Option<&Signer>) -> Result<HeaderMap, Failure> {
+        let mut request = http::Request::builder().method(ask.method.clone()).uri(url.as_str());
+        for (name, value) in ask.headers {
             request = request.header(*name, *value);
         }
-        let mut request: HttpRequest = request.body(HttpRequestBody::empty()).map_err(|_| unmade("URL or header"))?;
+        let body = HttpRequestBody::from(ask.body.clone());
+        let mut request: HttpRequest = request.body(body).map_err(|_| unmade("URL or header"))?;
         if let Some(signer) = signer {
             let authorizer = AwsAuthorizer::new(&signer.credential, "s3", &self.settings.region);
+            // TLS vouches for a body already, and a digest of it costs as much as to encrypt it.
+            let authorizer = authorizer.with_sign_payload(ask.body.is_empty() || url.scheme() != "https");
             authorizer.try_authorize(&mut request, None).map_err(|_| unmade("signature"))?;
         }
         Ok(std::mem::take(request.headers_mut()))

@@ -18,7 +18,8 @@ pub(crate) enum Want {
     Record(Vec<WantField>),
     /// Values of some keys of a map, which Iceberg writes as an array of (int key, value) records
     Pick(Vec<(i32, Want)>),
-    /// An array of records: its bounds at this slot, its items as rows of the columns of the wanted fields
+    /// An array: its bounds at this slot, its items as rows of the columns of the wanted fields. Of plain values the one
+    /// wanted field is the element itself
     List(usize, Vec<WantField>),
 }
 
@@ -90,13 +91,15 @@ impl Compiler<'_> {
             (Node::Fixed(length), Want::Column(slot, ColumnKind::Bytes)) => Ok(Step::Fixed(*slot, *length)),
             (Node::Record(fields), Want::Record(wanted)) => self.record(fields, wanted),
             (Node::Array(items), Want::Pick(keys)) => self.pick(*items, keys),
-            (Node::Array(items), Want::List(slot, wanted)) => match &schema.nodes[*items] {
-                Node::Record(fields) => {
-                    let item = Box::new(self.record(fields, wanted)?);
-                    Ok(Step::List { slot: *slot, item, smallest: self.smallest(*items, 0).max(1) })
-                }
-                other => Err(mismatch(other, want)),
-            },
+            (Node::Array(items), Want::List(slot, wanted)) => {
+                let item = match (&schema.nodes[*items], wanted.as_slice()) {
+                    (Node::Record(fields), _) => self.record(fields, wanted)?,
+                    (_, [element]) => self.wanted(*items, &element.want)?,
+                    (other, _) => return Err(mismatch(other, want)),
+                };
+                let smallest = self.smallest(*items, 0).max(1);
+                Ok(Step::List { slot: *slot, item: Box::new(item), smallest })
+            }
             (other, _) => Err(mismatch(other, want)),
         }
     }

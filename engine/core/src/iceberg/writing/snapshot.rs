@@ -1,0 +1,113 @@
+//! The manifest list of a new snapshot: what its parent lists, without what was replaced, and what was added.
+//!
+//! ```json
+//! {"format_version": 2, "snapshot_id": 2, "parent_snapshot_id": 1, "sequence_number": 2, "location": "s3://...",
+//!  "parent_list": "s3://..." or null, "parent_manifests": [], "added": [descriptor, ...], "replaced": [path, ...],
+//!  "next_row_id": null, "merge": {"min_count": 100, "target_size": 8388608, "location": "s3://...", "schema": {...},
+//!  "specs": [...]} or null}
+//! ```
+//!
+//! The answer: `{"kept": 3, "created": 1, "replaced": 0, "added_rows": 10, "merged": [path, ...]}`, `added_rows` being the
+//! row ids handed out (v3), `merged` the manifests that were joined into a new one. No manifest is read unless the parent's list leaves counts out, as v1 may: the cost of an append does not grow with
+//! the files of the table.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::descriptor::Descriptor;
+use super::merge::{self, Merge};
+use super::{blocking, invalid, list, parent, request};
+use crate::error::Result;
+use crate::runtime::Cancel;
+use crate::store::Store;
+
+#[derive(Deserialize)]
+struct Request {
+    format_version: i64,
+    snapshot_id: i64,
+    parent_snapshot_id: Option<i64>,
+    sequence_number: i64,
+    location: String,
+    parent_list: Option<String>,
+    #[serde(default)]
+    parent_manifests: Vec<String>,
+    #[serde(default)]
+    added: Vec<Descriptor>,
+    #[serde(default)]
+    replaced: HashSet<String>,
+    next_row_id: Option<i64>,
+    merge: Option<Merge>,
+}
+
+/// Writes the manifest list of a snapshot.
+///
+/// # Errors
+/// `InvalidArgument` if the parent does not list a manifest that is to be replaced.
+pub async fn write_manifest_list(store: &Store, asked: &str, cancel: &Cancel) -> Result<String> {
+    let asked: Request = request(asked)?;
+    let parent = parent::manifests(store, asked.parent_list.as_deref(), &asked.parent_manifests, cancel).await?;
+    let (mut manifests, mut answer) = listed(&asked, parent)?;
+    let mut merged = HashSet::new();
+    if let Some(merge) = &asked.merge {
+        let (version, snapshot_id) = (asked.format_version, asked.snapshot_id);
+        let done = merge::merge(store, merge, version, snapshot_id, &mut manifests, cancel).await?;
+        merged = done.unwrap_or_default();
+    }
+    answer["added_rows"] = json!(number_rows(&mut manifests, asked.next_row_id)?);
+    answer["merged"] = json!(merged);
+    let location = asked.location.clone();
+    let bytes = blocking(move || encode(&asked, &manifests)).await?;
+    store.put(&location, bytes).await?;
+    Ok(answer.to_string())
+}
+
+/// The manifests of the new snapshot, newest first as Iceberg's own writers list them, and how they came there.
+fn listed(asked: &Request, parent: Vec<Descriptor>) -> Result<(Vec<Descriptor>, Value)> {
+    let mut replaced = 0;
+    let mut manifests = asked.added.clone();
+    for manifest in parent {
+        if asked.replaced.contains(&manifest.path) {
+            replaced += 1;
+        } else if manifest.has_live_files() {
+            manifests.push(manifest);
+        }
+    }
+    if replaced != asked.replaced.len() {
+        return Err(invalid("a manifest that is to be replaced is not in the parent's list"));
+    }
+    let created = asked.added.len();
+    let counts = json!({"kept": manifests.len() - created, "created": created, "replaced": replaced});
+    Ok((manifests, counts))
+}
+
+fn encode(asked: &Request, manifests: &[Descriptor]) -> Result<Bytes> {
+    let text = |number: Option<i64>| number.map_or_else(|| "null".to_string(), |number| number.to_string());
+    let mut metadata = vec![
+        ("snapshot-id", asked.snapshot_id.to_string()),
+        ("parent-snapshot-id", text(asked.parent_snapshot_id)),
+        ("format-version", asked.format_version.to_string()),
+    ];
+    if asked.format_version > 1 {
+        metadata.push(("sequence-number", asked.sequence_number.to_string()));
+    }
+    if asked.format_version > 2 {
+        metadata.push(("first-row-id", text(asked.next_row_id)));
+    }
+    list::encode(manifests, asked.format_version, &metadata, asked.sequence_number).map(Bytes::from)
+}
+
+/// Hands out first row ids to data manifests that have none (spec, Row Lineage); the number of ids.
+fn number_rows(manifests: &mut [Descriptor], next_row_id: Option<i64>) -> Result<i64> {
+    let Some(first) = next_row_id else { return Ok(0) };
+    let mut next = first;
+    for manifest in manifests.iter_mut().filter(|each| each.content == 0 && each.first_row_id.is_none()) {
+        let rows = manifest.live_rows();
+        let rows = rows.ok_or_else(|| invalid("row counts are unknown, which v3 needs").at(&manifest.path))?;
+        manifest.first_row_id = Some(next);
+        next = next.checked_add(rows).ok_or_else(|| invalid("row ids overflow"))?;
+    }
+    Ok(next - first)
+}

@@ -1,0 +1,245 @@
+"""A change becomes a snapshot: tried until the answer is known, and done once.
+
+The order of one attempt: load the table, look for the change's token among the branch's snapshots, make the parts,
+write the list, ask the catalog to move the branch from the snapshot that was seen. A conflict starts over. An unknown
+outcome starts over too: the next attempt first looks for the token, and since every attempt asserts the branch's head,
+of two attempts that are both under way at most one takes effect. Must not know: what a change consists of, manifests.
+Neighbours: `snapshots.py` makes parts, `headrace.catalog` keeps the promise to be atomic.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.access import TableAccess
+from headrace.catalog import Catalog, LoadedTable
+from headrace.errors import (
+    HeadraceError,
+    InvalidArgument,
+    MetaflowTableCommitStateUnknownException,
+    MetaflowTableConflict,
+    MetaflowTableRateLimitException,
+    UnsupportedError,
+)
+from headrace.iceberg import Snapshot, TableMetadata, updates
+from headrace.iceberg.snapshots import MAIN
+from headrace.writing.history import find_token, knows_back_to
+from headrace.writing.manifests import Manifests, Parts, ref_json
+from headrace.writing.retry import Retry
+from headrace.writing.snapshots import Change
+from headrace.writing.summary import summarise
+
+
+@dataclass(frozen=True)
+class Committed:
+    """How a commit ended: the table after it, and the snapshot that holds the change."""
+
+    loaded: LoadedTable
+    snapshot_id: int | None
+    """None if there was nothing to change."""
+    attempts: int = 1
+
+
+def commit_change(
+    access: TableAccess,
+    change: Change,
+    branch: str = MAIN,
+    properties: Mapping[str, str] | None = None,
+    own_files: Sequence[str] = (),
+) -> Committed:
+    """Commit a change to a branch.
+
+    Parameters
+    ----------
+    access : TableAccess
+        The table.
+    change : Change
+        What to do; its token tells it apart from every other.
+    branch : str, default "main"
+        Made from the head of "main" where it does not exist.
+    properties : mapping of str to str or None
+        Further members of the snapshot's summary.
+    own_files : sequence of str
+        Data files that nobody else knows of: they go too if the commit certainly fails.
+
+    Raises
+    ------
+    MetaflowTableConflict
+        Somebody else changed what this change relies on, or was faster at every attempt. Nothing was changed.
+    MetaflowTableCommitStateUnknownException
+        The catalog did not answer, and whether the change took effect could not be found out. Committing the same
+        staged files again is safe: it looks first.
+    """
+    catalog = writable(access)
+    with access.naming():
+        return _Commit(access, catalog, change, branch, dict(properties or {}), own_files).run()
+
+
+def writable(access: TableAccess) -> Catalog:
+    """The catalog that moves a table's branches."""
+    if access.catalog is None:
+        hint = "register it in a catalog, and open it there"
+        raise UnsupportedError("a table without a catalog is read-only", table=access.name, hint=hint)
+    return access.catalog
+
+
+class _Commit:
+    """One commit, over its attempts."""
+
+    def __init__(
+        self,
+        access: TableAccess,
+        catalog: Catalog,
+        change: Change,
+        branch: str,
+        properties: dict[str, str],
+        own_files: Sequence[str],
+    ) -> None:
+        self._access = access
+        self._catalog = catalog
+        self._change = change
+        self._branch = branch
+        self._properties = properties
+        self._manifests = Manifests(access.store(), access.loaded().metadata)
+        self._manifests.wrote(own_files, shared=True)
+        self._unknown: MetaflowTableCommitStateUnknownException | None = None
+        """The last attempt whose outcome nobody told us."""
+        self._in_doubt = False
+        """The catalog was asked, and may have done what it was asked: nothing that was written may go."""
+
+    def run(self) -> Committed:
+        loaded = self._catalog.load_table(self._access.identifier)
+        retry = Retry(loaded.metadata.properties)
+        try:
+            while True:
+                done = self._attempt(loaded, retry)
+                if done is not None:
+                    return done
+                loaded = self._look()
+        except HeadraceError:
+            self._clean()
+            raise
+        except BaseException:
+            if not self._in_doubt:  # else the interrupted request may still take effect, whatever a look shows now
+                self._manifests.discard()
+            raise
+
+    def _attempt(self, loaded: LoadedTable, retry: Retry) -> Committed | None:
+        """Commit once; None if it has to be tried again."""
+        metadata = loaded.metadata
+        if (found := find_token(metadata, self._head(metadata), self._change.token)) is not None:
+            return self._found(loaded, found, retry)
+        parent = self._head(metadata)
+        if parent is not None and self._is_live(metadata, parent):
+            return Committed(loaded, parent.snapshot_id, retry.attempts)
+        parts = self._change.parts(self._manifests, metadata, parent)
+        if parts is None:
+            return Committed(loaded, None, retry.attempts)
+        requirements, changes = self._request(metadata, parent, parts)
+        self._in_doubt = True  # also while Ctrl-C interrupts the call
+        try:
+            done = self._catalog.commit_table(self._access.identifier, requirements, changes)
+            if self._unknown is None:
+                self._manifests.succeeded()
+            return Committed(done, self._manifests.snapshot_id, retry.attempts)
+        except MetaflowTableCommitStateUnknownException as error:
+            self._unknown = error
+            if retry.again():
+                return None
+            failure: HeadraceError = error
+        except MetaflowTableConflict as error:
+            if retry.again():
+                return None
+            message = f"other writers were faster at each of {retry.attempts} attempts: {error.message}"
+            hint = "try again, or raise the table property commit.retry.num-retries"
+            failure = MetaflowTableConflict(message, hint=hint)
+            failure.__cause__ = error
+        except MetaflowTableRateLimitException as error:
+            if retry.again():
+                return None
+            failure = error
+        # Even a refusal is believed only after a look: a network that repeats requests answers with the second one's.
+        loaded = self._look()
+        found = find_token(loaded.metadata, self._head(loaded.metadata), self._change.token)
+        if found is None:
+            raise failure
+        return self._found(loaded, found, retry)
+
+    def _is_live(self, metadata: TableMetadata, head: Snapshot) -> bool:
+        """Whether the files are in the table already, where its history is too short to tell by the token."""
+        files = self._change.files(metadata)
+        if not files or knows_back_to(metadata, head, min(each.at_ms for each in files)):
+            return False
+        live = self._manifests.live(metadata, head)
+        there = [each.path for each in files if each.path in live]
+        if there and len(there) < len(files):
+            message = f"{len(there)} of {len(files)} staged files are in the table already, by another commit"
+            hint = "commit each staged file with the same others as before"
+            raise MetaflowTableConflict(message, location=there[0], hint=hint)
+        return bool(there)
+
+    def _head(self, metadata: TableMetadata) -> Snapshot | None:
+        """The snapshot that the new one follows: the branch's head; a new branch starts at the head of "main"."""
+        ref = metadata.refs.get(self._branch)
+        if ref is None:
+            return metadata.current_snapshot
+        if ref.kind != "branch":
+            raise InvalidArgument(f"{self._branch!r} is a {ref.kind}: only branches are written to")
+        return metadata.snapshot(ref.snapshot_id)
+
+    def _request(
+        self, metadata: TableMetadata, parent: Snapshot | None, parts: Parts
+    ) -> tuple[list[updates.Requirement], list[updates.Update]]:
+        version = metadata.format_version
+        sequence_number = metadata.last_sequence_number + 1 if version > 1 else 0
+        location, row_ids = self._manifests.write_list(metadata, parent, parts, sequence_number)
+        now = time.time_ns() // 1_000_000
+        made: dict[str, Any] = {
+            "snapshot-id": self._manifests.snapshot_id,
+            "timestamp-ms": max(now, metadata.last_updated_ms),
+            "manifest-list": location,
+            "summary": summarise(parts.operation, parent, parts.new, parts.gone, self._change.token, self._properties),
+            "schema-id": metadata.schema.schema_id,
+        }
+        if parent is not None:
+            made["parent-snapshot-id"] = parent.snapshot_id
+        if version > 1:
+            made["sequence-number"] = sequence_number
+        if version > 2:
+            made |= {"first-row-id": metadata.next_row_id or 0, "added-rows": row_ids}
+        ref = metadata.refs.get(self._branch)
+        asserted = updates.assert_ref(self._branch, ref.snapshot_id if ref else None)
+        requirements = [*updates.assert_uuid(metadata), asserted]
+        return requirements, updates.add_snapshot(made, self._branch, ref_json(metadata, self._branch))
+
+    def _look(self) -> LoadedTable:
+        """The table as it is now, which settles whether the last attempt took effect."""
+        try:
+            loaded = self._catalog.load_table(self._access.identifier)
+        except HeadraceError as error:
+            if self._unknown is not None:
+                raise self._unknown from error
+            raise
+        mine = loaded.metadata.snapshot(self._manifests.snapshot_id) is not None
+        # An unknown attempt may still be under way, even if it is not there yet; its files stay, whatever comes.
+        self._in_doubt = mine or self._unknown is not None
+        self._manifests.end_attempt(failed=not self._in_doubt)
+        return loaded
+
+    def _found(self, loaded: LoadedTable, found: Snapshot, retry: Retry) -> Committed:
+        """The change is in the history. What this commit wrote goes, unless the snapshot is its own."""
+        if found.snapshot_id != self._manifests.snapshot_id:
+            self._clean()
+        return Committed(loaded, found.snapshot_id, retry.attempts)
+
+    def _clean(self) -> None:
+        """Remove what was written, if it is certain that nothing refers to it."""
+        if self._in_doubt and self._unknown is None:
+            with contextlib.suppress(HeadraceError):
+                self._look()
+        if not self._in_doubt:
+            self._manifests.discard()

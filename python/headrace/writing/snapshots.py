@@ -1,0 +1,151 @@
+"""What each kind of write makes of the snapshot before it: files added, manifests replaced, rows counted.
+
+Must not know: attempts, catalogs. Neighbours: `commit.py` asks for the parts of a snapshot at every attempt;
+`manifests.py` writes them; `conflicts.py` words what the engine found.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from headrace.iceberg import Snapshot, TableMetadata
+from headrace.writing import conflicts
+from headrace.writing.manifests import Descriptor, Manifests, Parts
+from headrace.writing.staging import StagedFile, take
+from headrace.writing.summary import Counts
+
+
+class Change(ABC):
+    """A change of a table's rows, applied to whatever snapshot is the head of the branch."""
+
+    token: str
+
+    @abstractmethod
+    def files(self, metadata: TableMetadata) -> list[StagedFile]:
+        """The files that are added, checked against the table as it is now."""
+
+    @abstractmethod
+    def parts(self, manifests: Manifests, metadata: TableMetadata, parent: Snapshot | None) -> Parts | None:
+        """The parts of the new snapshot; None if there is nothing to change.
+
+        Raises
+        ------
+        MetaflowTableConflict
+            The branch has changed in a way that this change must not be applied to.
+        """
+
+
+class Append(Change):
+    """Adds files. It never conflicts: no manifest of the table is read."""
+
+    def __init__(self, staged: Sequence[Any], token: str) -> None:
+        self.token = token
+        self._files = _Added(staged)
+
+    def files(self, metadata: TableMetadata) -> list[StagedFile]:
+        return self._files.of(metadata)
+
+    def parts(self, manifests: Manifests, metadata: TableMetadata, parent: Snapshot | None) -> Parts | None:
+        added, counts = self._files.manifests(manifests, metadata)
+        return Parts("append", added, [], counts) if counts.files else None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which files of the table a change removes.
+
+    Attributes
+    ----------
+    rule : {"all", "filter", "partitions"}
+        Every file, those that a filter selects, those in the partitions of the new files.
+    filter : str or None
+        The engine's JSON of the filter.
+    rewritten : tuple of str
+        Files that the filter selects in part, and whose other rows are among the new files.
+    isolation : {"serializable", "snapshot"}
+        Whether files that came in the meantime and would be selected are a conflict, or stay.
+    only_rewritten : bool
+        Of the files that are selected only those in `rewritten` go.
+    """
+
+    rule: str
+    filter: str | None = None
+    rewritten: tuple[str, ...] = ()
+    isolation: str = "serializable"
+    only_rewritten: bool = False
+
+
+class Replace(Change):
+    """Removes files that are selected, and adds others.
+
+    Parameters
+    ----------
+    staged : sequence
+        What is added.
+    selection : Selection
+        What is removed.
+    base : Snapshot or None
+        The snapshot that the change was made from: what is selected must not have changed since.
+    """
+
+    def __init__(self, staged: Sequence[Any], token: str, selection: Selection, base: Snapshot | None) -> None:
+        self.token = token
+        self._files = _Added(staged)
+        self._selection = selection
+        self._base = base
+        self._fingerprint: str | None = None
+
+    def files(self, metadata: TableMetadata) -> list[StagedFile]:
+        return self._files.of(metadata)
+
+    def parts(self, manifests: Manifests, metadata: TableMetadata, parent: Snapshot | None) -> Parts | None:
+        files = self._files.of(metadata)
+        if self._selection.rule == "partitions" and not files:
+            return None
+        concurrent = conflicts.concurrent(metadata, parent, self._base)
+        if concurrent and self._fingerprint is None:
+            self._fingerprint = self._select(manifests, metadata, self._base, files, [], dry=True)["fingerprint"]
+        ids = [each.snapshot_id for each in concurrent]
+        found = self._select(manifests, metadata, parent, files, ids, dry=False)
+        manifests.wrote([each["path"] for each in found["manifests"]])
+        conflicts.check(found, self._fingerprint, concurrent)
+        added, counts = self._files.manifests(manifests, metadata)
+        gone = Counts(found["files"], found["rows"], found["bytes"], found["partitions"])
+        if not counts.files and not gone.files:
+            return None
+        operation = "overwrite" if counts.files else "delete"
+        return Parts(operation, [*added, *found["manifests"]], found["replaced"], counts, gone)
+
+    def _select(
+        self,
+        manifests: Manifests,
+        metadata: TableMetadata,
+        snapshot: Snapshot | None,
+        files: Sequence[StagedFile],
+        concurrent: Sequence[int],
+        dry: bool,
+    ) -> dict[str, Any]:
+        own = [each.file for each in files] if self._selection.rule == "partitions" else []
+        return manifests.rewrite(metadata, snapshot, self._selection, own, concurrent, dry)
+
+
+@dataclass
+class _Added:
+    """New files, and their manifests, which serve every attempt."""
+
+    staged: Sequence[Any]
+    _made: tuple[list[Descriptor], Counts] | None = field(default=None)
+
+    def of(self, metadata: TableMetadata) -> list[StagedFile]:
+        """The files, checked against the table as it is now."""
+        return take(self.staged, metadata)
+
+    def manifests(self, manifests: Manifests, metadata: TableMetadata) -> tuple[list[Descriptor], Counts]:
+        """Their manifests and what they hold."""
+        files = self.of(metadata)
+        if self._made is None:
+            self._made = manifests.append(metadata, files)
+        return self._made

@@ -1,0 +1,359 @@
+"""What a `Table` can do to its rows: append, overwrite, delete, and the same as staged work with one commit.
+
+Must not know: manifests, attempts. Neighbours: `headrace.table` mixes it into `Table`; `snapshots.py` and `commit.py`
+do what it says.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from headrace.access import TableAccess
+from headrace.errors import InvalidArgument
+from headrace.iceberg import Snapshot, TableMetadata
+from headrace.writing import staging
+from headrace.writing.commit import Committed, commit_change, writable
+from headrace.writing.conflicts import isolation
+from headrace.writing.selecting import as_frame, discard, select, warn_of_mode
+from headrace.writing.snapshots import Append, Change, Replace, Selection
+from headrace.writing.upserting import replace_by_key
+
+if TYPE_CHECKING:
+    from headrace.catalog import LoadedTable
+    from headrace.dataframe import MetaflowDataFrame
+    from headrace.filters import Expression
+    from headrace.plan import ScanPlan
+
+APPEND, OVERWRITE, OVERWRITE_PARTITIONS = "append", "overwrite", "overwrite_partitions"
+
+
+class Writes:
+    """The writing half of `Table`."""
+
+    _access: TableAccess
+    _branch: str | None
+
+    if TYPE_CHECKING:
+
+        @property
+        def metadata(self) -> TableMetadata: ...
+        @property
+        def snapshot(self) -> Snapshot | None: ...
+        @classmethod
+        def _of(cls, access: TableAccess, chosen: Mapping[str, Any]) -> Self: ...
+        def _moved(self, loaded: LoadedTable) -> None: ...
+        def _add_columns_of(self, frame: MetaflowDataFrame) -> None: ...
+        def scan(
+            self, filter: str | Expression | None = None, *, params: Mapping[str, Any] | None = None
+        ) -> ScanPlan: ...
+
+    def append(
+        self,
+        frame: Any,
+        *,
+        branch: str | None = None,
+        properties: Mapping[str, str] | None = None,
+        evolve: bool = False,
+    ) -> Committed:
+        """Add rows.
+
+        Parameters
+        ----------
+        frame : frame, or anything with an Arrow capsule, or a pandas DataFrame
+            Columns are matched by name.
+        branch : str or None
+            Write there; None is the branch that the Table was opened at. A branch that does not exist starts at the
+            head of "main".
+        properties : mapping of str to str or None
+            Further members of the snapshot's summary.
+        evolve : bool, default False
+            Columns that the table does not have are added to it, as optional ones; else they are refused.
+
+        Raises
+        ------
+        MetaflowTableTypeMismatch
+            A value or column that does not fit; nothing was changed.
+        MetaflowTableCommitStateUnknownException
+            The catalog stopped answering, and whether the rows are there is not known.
+
+        Notes
+        -----
+        The Table shows the new rows afterwards.
+        """
+        if evolve:
+            self._add_columns_of(as_frame(frame))
+        return self._write(frame, APPEND, branch, properties)
+
+    def overwrite(
+        self,
+        frame: Any,
+        filter: str | Expression | None = None,
+        *,
+        params: Mapping[str, Any] | None = None,
+        branch: str | None = None,
+        properties: Mapping[str, str] | None = None,
+    ) -> Committed:
+        """Replace the rows that a filter selects, all of them without one, by these rows, in one snapshot.
+
+        Parameters
+        ----------
+        frame : frame, or anything with an Arrow capsule, or a pandas DataFrame
+            The new rows.
+        filter, params
+            See `Table.scan`. Files of which only some rows are selected are written again with the others.
+        branch, properties
+            See `append`.
+
+        Raises
+        ------
+        MetaflowTableConflict
+            What is replaced changed since this Table was opened; names the other snapshot. With table property
+            `write.update.isolation-level` "snapshot", rows added since are left alone instead.
+        """
+        return self._replace(frame, filter, params, branch, properties, OVERWRITE)
+
+    def delete(
+        self,
+        filter: str | Expression,
+        *,
+        params: Mapping[str, Any] | None = None,
+        branch: str | None = None,
+        properties: Mapping[str, str] | None = None,
+    ) -> Committed:
+        """Delete the rows that a filter selects, as the branch is now.
+
+        Files whose metadata proves that every row is selected are dropped unread, others are written again without
+        the selected rows (copy-on-write). Parameters and errors: see `overwrite`; `write.delete.isolation-level`.
+        """
+        return self._replace(None, filter, params, branch, properties, "delete")
+
+    def replace_where(self, frame: Any, filter: str | Expression, **options: Any) -> Committed:
+        """Replace the rows that a filter selects by these: `overwrite` with a filter that must be given."""
+        if filter is None:
+            raise InvalidArgument("replace_where replaces what a filter selects", hint="overwrite(frame) replaces all")
+        return self.overwrite(frame, filter, **options)
+
+    def upsert(
+        self,
+        frame: Any,
+        on: Sequence[str],
+        *,
+        branch: str | None = None,
+        properties: Mapping[str, str] | None = None,
+    ) -> Committed:
+        """Replace the rows that have a key of these rows, and add the others, in one snapshot.
+
+        Parameters
+        ----------
+        frame : frame, or anything with an Arrow capsule, or a pandas DataFrame
+            The new rows, whole: columns that are not there become null.
+        on : sequence of str
+            The key columns. Keys of the new rows have no null and no NaN and are there once.
+        branch, properties
+            See `append`.
+
+        Raises
+        ------
+        InvalidArgument
+            A key that cannot be matched, or is there twice: names the row and the key. Nothing was changed.
+        MetaflowTableConflict
+            Rows with such keys changed meanwhile; names the other snapshot (`write.merge.isolation-level`).
+        """
+        writable(self._access)
+        target = self._target(branch)
+        view = self._view(target, fresh=True)
+        rows = as_frame(frame)
+        level = isolation(view.metadata.properties, "upsert")
+        warn_of_mode(view, "upsert")
+        selection, rewritten = replace_by_key(view, rows, on, level)
+        try:
+            staged = view.stage(rows) + rewritten
+        except BaseException:
+            discard(self._access, [each["path"] for each in rewritten])
+            raise
+        return self._replaced(view, selection, staged, "upsert", target, properties)
+
+    def overwrite_partitions(
+        self, frame: Any, *, branch: str | None = None, properties: Mapping[str, str] | None = None
+    ) -> Committed:
+        """Replace the partitions that these rows are in by these rows; a table without partitions as a whole.
+
+        Parameters and errors: see `overwrite`.
+        """
+        return self._write(frame, OVERWRITE_PARTITIONS, branch, properties)
+
+    def stage(self, frame: Any, *, shard: int = 0, attempt: int = 0) -> list[dict[str, Any]]:
+        """Write rows to files that no reader sees until `commit` is called with what this returns.
+
+        Parameters
+        ----------
+        frame : frame, or anything with an Arrow capsule, or a pandas DataFrame
+            Columns are matched by name.
+        shard, attempt : int
+            Enter the files' names, beside a UUID.
+
+        Returns
+        -------
+        list of dict
+            Small, JSON-able, picklable, without secrets; empty for a frame without rows.
+        """
+        return staging.stage(self.metadata, self._written(frame, shard, attempt))
+
+    def commit(
+        self,
+        staged: Iterable[Any],
+        mode: str | bool = APPEND,
+        *,
+        overwrite: bool = False,
+        branch: str | None = None,
+        properties: Mapping[str, str] | None = None,
+    ) -> Committed:
+        """Make what was staged part of the table: one snapshot, whichever processes staged it.
+
+        Parameters
+        ----------
+        staged : iterable of dict, or of lists of them
+            What `stage` returned, in any order.
+        mode : {"append", "overwrite_partitions", "overwrite"}
+            Add the rows; let them replace the partitions that they are in; let them replace the whole table. True
+            and False, as the Fast Data surface has it, are "overwrite_partitions" and "append".
+        overwrite : bool, default False
+            The same as a keyword.
+        branch, properties
+            See `append`.
+
+        Raises
+        ------
+        MetaflowTableIncompatible
+            Files of another table, or of a schema or partition spec that the table no longer writes.
+        MetaflowTableConflict
+            Somebody else changed what is replaced; names their snapshot.
+
+        Notes
+        -----
+        The same files with the same mode are committed once: committing them again, from a retry or another process,
+        changes nothing and succeeds. Files stay where they are if a commit fails, so that it can be tried again.
+        """
+        if isinstance(mode, bool) or overwrite:
+            mode = OVERWRITE_PARTITIONS if overwrite or mode is True else APPEND
+        staged = list(staged)
+        files = staging.take(staged, self.metadata) if staged else []
+        return self._commit(self._change_of(files, mode, staged), branch, properties)
+
+    def put_data(self, mdf: Any, num_threads: int | None = None) -> list[dict[str, Any]]:
+        """`stage`, as the Fast Data surface has it."""
+        return staging.stage(self.metadata, self._written(mdf, 0, 0, num_threads))
+
+    def put(self, mdf: Any, overwrite: bool = False) -> Committed:
+        """`append`, or `overwrite_partitions`, as the Fast Data surface has it."""
+        return self.overwrite_partitions(mdf) if overwrite else self.append(mdf)
+
+    def _write(self, frame: Any, mode: str, branch: str | None, properties: Mapping[str, str] | None) -> Committed:
+        """Stage and commit at once: the files are this call's own."""
+        writable(self._access)
+        self._target(branch)
+        staged = self.stage(frame)
+        own = [each["path"] for each in staged]
+        return self._commit(self._change_of(staging.take(staged, self.metadata), mode, staged), branch, properties, own)
+
+    def _replace(
+        self,
+        frame: Any,
+        filter: str | Expression | None,
+        params: Mapping[str, Any] | None,
+        branch: str | None,
+        properties: Mapping[str, str] | None,
+        operation: str,
+    ) -> Committed:
+        """Overwrite or delete: selected rows go, those of a frame come."""
+        writable(self._access)
+        target = self._target(branch)
+        # A delete says all it knows in its filter; an overwrite may come from rows that were read through this Table.
+        view = self._view(target, fresh=operation == "delete")
+        level = isolation(view.metadata.properties, operation)
+        warn_of_mode(view, operation)
+        staged = [] if frame is None else view.stage(frame)
+        try:
+            selection, rewritten = select(view, filter, params, level)
+        except BaseException:
+            discard(self._access, [each["path"] for each in staged])
+            raise
+        return self._replaced(view, selection, staged + rewritten, operation, target, properties)
+
+    def _replaced(
+        self,
+        view: Self,
+        selection: Selection,
+        staged: list[dict[str, Any]],
+        operation: str,
+        target: str,
+        properties: Mapping[str, str] | None,
+    ) -> Committed:
+        """Commit what was selected and staged through a view."""
+        files = staging.take(staged, view.metadata)
+        token = staging.token(files, operation) if files else uuid.uuid4().hex
+        change = Replace(staged, token, selection, view.snapshot)
+        done = commit_change(view._access, change, target, properties, [each.path for each in files])
+        self._moved(done.loaded)
+        return done
+
+    def _change_of(self, files: list[staging.StagedFile], mode: str, staged: list[Any]) -> Change:
+        token = staging.token(files, mode)
+        if mode == APPEND:
+            return Append(staged, token)
+        if mode in (OVERWRITE, OVERWRITE_PARTITIONS):
+            rule = "all" if mode == OVERWRITE else "partitions"
+            level = isolation(self.metadata.properties, "overwrite")
+            return Replace(
+                staged, token if files else uuid.uuid4().hex, Selection(rule, isolation=level), self.snapshot
+            )
+        raise InvalidArgument(f"mode {mode!r}: expected append, overwrite_partitions or overwrite")
+
+    def _commit(
+        self,
+        change: Change,
+        branch: str | None,
+        properties: Mapping[str, str] | None,
+        own_files: Iterable[str] = (),
+    ) -> Committed:
+        done = commit_change(self._access, change, self._target(branch), properties, list(own_files))
+        self._moved(done.loaded)
+        return done
+
+    def _target(self, branch: str | None) -> str:
+        """The branch that is written to."""
+        chosen = branch or self._branch
+        if chosen is None:
+            hint = "open the table without snapshot_id, as_of and tag, or pass branch="
+            raise InvalidArgument("the Table was opened at a snapshot, which never changes", hint=hint)
+        return chosen
+
+    def _view(self, branch: str, fresh: bool) -> Self:
+        """The table as a write to a branch sees it."""
+        access = self._access.fresh() if fresh else self._access
+        exists = branch in access.loaded().metadata.refs
+        return self._of(access, {"branch": branch} if exists else {})
+
+    def _written(self, frame: Any, shard: int, attempt: int, threads: int | None = None) -> list[str]:
+        """The files that the engine wrote for a frame, JSON each."""
+        from headrace import _engine
+
+        metadata = self.metadata
+        frame = as_frame(frame)
+        request = {
+            "schema": metadata.schema.to_json(),
+            "spec": metadata.spec.to_json(),
+            "sort_order": metadata.sort_order.to_json(),
+            "data_location": metadata.properties.get("write.data.path", f"{metadata.location}/data").rstrip("/"),
+            "file_name": f"{uuid.uuid4()}-{shard}-{attempt}",
+            "properties": dict(metadata.properties),
+            "format_version": metadata.format_version,
+            "threads": threads,
+            "memory_limit": None,
+        }
+        with self._access.naming():
+            written: list[str] = _engine.write(self._access.store(), frame._frame, json.dumps(request))
+        return written

@@ -1,0 +1,29 @@
+"""What a write sees of the table that it changes: a `Table`, without knowing that class.
+
+Must not know: how a Table is made. Neighbours: `selecting.py` and `upserting.py` read through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from headrace.access import TableAccess
+from headrace.iceberg import Snapshot, TableMetadata
+
+if TYPE_CHECKING:
+    from headrace.filters import Expression
+    from headrace.plan import ScanPlan
+
+
+class View(Protocol):
+    """A table at one snapshot."""
+
+    _access: TableAccess
+
+    @property
+    def metadata(self) -> TableMetadata: ...
+    @property
+    def snapshot(self) -> Snapshot | None: ...
+    def scan(self, filter: str | Expression | None = None, *, params: Mapping[str, Any] | None = None) -> ScanPlan: ...
+    def stage(self, frame: Any) -> list[dict[str, Any]]: ...

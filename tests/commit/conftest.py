@@ -1,0 +1,84 @@
+"""Catalogs that commits are tested on: SeaweedFS's REST catalog, SQLite on local files, PostgreSQL."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import headrace
+import headrace._engine
+import pyarrow
+import pytest
+from headrace.catalog import Catalog
+from headrace.iceberg import NestedField, PartitionField, PartitionSpec, PrimitiveType, Schema, Transform
+
+from tests.commit import by_pyiceberg, readers
+from tests.servers.postgres import Postgres
+from tests.table.warehouse import NAMESPACE, Warehouse
+
+_NAMES = itertools.count()
+SCHEMA = pyarrow.schema([("id", pyarrow.int64()), ("name", pyarrow.string()), ("ds", pyarrow.string())])
+
+
+def rows(first: int, count: int, ds: str = "a") -> pyarrow.Table:
+    """Rows with the ids `first` to `first + count`."""
+    ids = range(first, first + count)
+    columns = [list(ids), [f"n{each}" for each in ids], [ds] * count]
+    return pyarrow.table(columns, schema=SCHEMA)
+
+
+def make(catalog: Catalog, name: str, partition_by: str | None = None, **properties: str) -> headrace.Table:
+    """An empty table of `SCHEMA`, partitioned by one of its columns as it is."""
+    kinds = {"int64": "long", "string": "string"}
+    fields = [NestedField(at + 1, each.name, PrimitiveType(kinds[str(each.type)])) for at, each in enumerate(SCHEMA)]
+    spec = None
+    if partition_by:
+        source = 1 + SCHEMA.names.index(partition_by)
+        spec = PartitionSpec((PartitionField((source,), 1000, partition_by, Transform("identity")),))
+    catalog.create_table(name, Schema(tuple(fields)), spec, properties=properties)
+    return headrace.Table(name, catalog=catalog)
+
+
+def sqlite(folder: Path) -> Catalog:
+    """A catalog of its own in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    catalog = headrace.load_catalog(
+        "local", type="sql", uri=f"sqlite:///{folder}/catalog.db", warehouse=f"file://{folder}/warehouse"
+    )
+    catalog.create_namespace("db")
+    return catalog
+
+
+@pytest.fixture(params=["sqlite", "postgres", "rest"])
+def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalog]:
+    """Each kind of catalog in turn, with a namespace `db`."""
+    if request.param == "rest":
+        warehouse: Warehouse = request.getfixturevalue("warehouse")
+        yield warehouse.ours
+    elif request.param == "sqlite":
+        yield sqlite(tmp_path / "sqlite")
+    else:
+        server: Postgres = request.getfixturevalue("postgres")
+        name = f"pg{next(_NAMES)}"
+        catalog = headrace.load_catalog(name, type="sql", uri=server.uri, warehouse=f"file://{tmp_path}/warehouse")
+        catalog.create_namespace("db")
+        yield catalog
+
+
+@pytest.fixture
+def name() -> str:
+    """A table name that nothing has used."""
+    return f"{NAMESPACE}.c{next(_NAMES)}"
+
+
+@pytest.fixture(autouse=True)
+def _encoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until the engine encodes: PyIceberg does."""
+    storage: dict[str, str] = {}
+    if "warehouse" in request.fixturenames or "catalog" in request.fixturenames:
+        warehouse: Warehouse = request.getfixturevalue("warehouse")
+        storage = dict(warehouse.storage())
+        readers.server = warehouse.server
+    if not hasattr(headrace._engine, "write"):
+        monkeypatch.setattr(headrace._engine, "write", by_pyiceberg.encoder(storage), raising=False)
