@@ -12,8 +12,11 @@ use super::memory::{Mapping, Memory};
 const SHARE: u64 = 4;
 /// A waiting mapping is taken for memory that stays if it is no more than this fraction larger than what is asked for;
 const LARGEST_WASTE: usize = 8;
-/// for memory that soon comes back, if it is no more than so many times as large.
-const LARGEST_LOAN: usize = 4;
+/// for memory that soon comes back, whatever its size up to this.
+const LARGEST_LOAN_BYTES: usize = 16 << 20;
+/// Loans longer than this get a mapping that any loan fits in: what is not touched of it takes no memory, and the next
+/// loan, which may be longer, finds the touched part warm.
+const SMALL_LOAN_BYTES: usize = 2 << 20;
 /// More mappings than this are not kept: a search walks over all of them.
 const LONGEST: usize = 4096;
 
@@ -33,6 +36,10 @@ pub(super) fn take(length: usize, is_loan: bool) -> Option<Memory> {
     {
         return Some(Memory::Mapped(found));
     }
+    let length = match length {
+        SMALL_LOAN_BYTES..=LARGEST_LOAN_BYTES if is_loan => LARGEST_LOAN_BYTES,
+        length => length,
+    };
     Memory::new(length).or_else(|| {
         release(); // what waits may be what is missing
         Memory::new(length)
@@ -84,7 +91,8 @@ fn bound() -> usize {
 
 impl Pool {
     fn take(&mut self, length: usize, is_loan: bool) -> Option<Mapping> {
-        let most = if is_loan { length.saturating_mul(LARGEST_LOAN) } else { length + length / LARGEST_WASTE };
+        let close = length + length / LARGEST_WASTE;
+        let most = if is_loan { close.max(LARGEST_LOAN_BYTES) } else { close };
         let fits = |mapping: &Mapping| (length..=most).contains(&mapping.length());
         let candidates = self.waiting.iter().enumerate().filter(|(_, mapping)| fits(mapping));
         let (at, _) = candidates.min_by_key(|(_, mapping)| mapping.length())?;

@@ -1,8 +1,8 @@
-//! Memory that one thread uses again for every page it decodes.
+//! Memory that is used again for every page.
 //!
 //! Must not know: what lies in it.
 
-use std::cell::Cell;
+use std::sync::Mutex;
 
 use super::Refusal;
 use super::bits::Bits;
@@ -48,14 +48,17 @@ pub struct Scratch {
     pub levels: Vec<u8>,
 }
 
-thread_local! {
-    static KEPT: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
-}
+/// Few: threads come and go, decoders at once are as many as cores.
+#[allow(clippy::vec_box)] // a box is moved, not the buffers' headers
+static KEPT: Mutex<Vec<Box<Scratch>>> = Mutex::new(Vec::new());
+const MOST_KEPT: usize = 8;
 
 impl Scratch {
-    /// This thread's buffers, or new ones where they are in use.
+    /// Buffers that were used before, or new ones.
     pub fn take() -> Box<Scratch> {
-        let mut scratch = KEPT.take().unwrap_or_default();
+        // Not waited for: a thread of a parent process may have held the lock when it forked.
+        let kept = KEPT.try_lock().ok().and_then(|mut kept| kept.pop());
+        let mut scratch = kept.unwrap_or_default();
         scratch.has_dictionary = false;
         scratch
     }
@@ -73,14 +76,18 @@ impl Scratch {
         }
     }
 
-    /// Keeps the buffers for this thread's next chunk.
+    /// Keeps the buffers for another chunk.
     pub fn give_back(mut self: Box<Self>) {
         for buffer in [&mut self.page, &mut self.values, &mut self.rows, &mut self.words] {
             if buffer.capacity() > LARGEST_KEPT_BYTES {
                 *buffer = Vec::new();
             }
         }
-        KEPT.set(Some(self));
+        if let Ok(mut kept) = KEPT.try_lock()
+            && kept.len() < MOST_KEPT
+        {
+            kept.push(self);
+        }
     }
 }
 
