@@ -8,13 +8,10 @@ from __future__ import annotations
 import decimal
 import json
 import uuid
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import headrace
 import pyarrow
-from headrace.iceberg import PartitionSpec, Schema
-from headrace.iceberg.creation import new_metadata
 from headrace.writing import staging
 from pyiceberg.io import load_file_io
 from pyiceberg.io.pyarrow import _dataframe_to_data_files
@@ -72,24 +69,3 @@ def _single(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     return str(value) if isinstance(value, decimal.Decimal | uuid.UUID) else value
-
-
-def encoder(storage: Mapping[str, str]) -> Callable[[Any, Any, str], list[str]]:
-    """A stand-in for the engine's `write` that lets PyIceberg encode; `storage` are its properties."""
-
-    def write(store: Any, frame: Any, request: str) -> list[str]:
-        asked = json.loads(request)
-        location = asked["data_location"].removesuffix("/data")
-        schema, spec = Schema.from_json(asked["schema"]), PartitionSpec.from_json(asked["spec"])
-        raw = new_metadata(location, schema, spec, properties=asked["properties"]).raw
-        metadata = TableMetadataUtil.parse_obj(raw)
-        data = pyarrow.table(frame)
-        if not data.num_rows:
-            return []
-        data = data.cast(metadata.schema().as_arrow())
-        return [
-            json_of(each, metadata.default_spec_id)
-            for each in _dataframe_to_data_files(metadata, data, load_file_io(dict(storage), location))
-        ]
-
-    return write

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import headrace
-import headrace._engine
 import pyarrow
 import pytest
 from headrace.catalog import Catalog
 from headrace.iceberg import NestedField, PartitionField, PartitionSpec, PrimitiveType, Schema, Transform
 
-from tests.commit import by_pyiceberg, readers
+from tests.commit import readers
 from tests.servers.postgres import Postgres
 from tests.table.warehouse import NAMESPACE, Warehouse
 
@@ -73,12 +72,8 @@ def name() -> str:
 
 
 @pytest.fixture(autouse=True)
-def _encoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until the engine encodes: PyIceberg does."""
-    storage: dict[str, str] = {}
+def _readers(request: pytest.FixtureRequest) -> None:
+    """DuckDB is told where tables on S3 are."""
     if "warehouse" in request.fixturenames or "catalog" in request.fixturenames:
         warehouse: Warehouse = request.getfixturevalue("warehouse")
-        storage = dict(warehouse.storage())
         readers.server = warehouse.server
-    if not hasattr(headrace._engine, "write"):
-        monkeypatch.setattr(headrace._engine, "write", by_pyiceberg.encoder(storage), raising=False)

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import headrace
-import headrace._engine
 import pyarrow
 from headrace.catalog import Catalog
 from headrace.errors import MetaflowTableCommitStateUnknownException, MetaflowTableConflict
@@ -68,10 +67,6 @@ def expected(log: list[dict[str, Any]]) -> set[tuple[int, int, int, str]]:
 
 
 def run(asked: dict[str, Any]) -> None:
-    if asked.get("storage") is not None and not hasattr(headrace._engine, "write"):
-        from tests.commit.by_pyiceberg import encoder
-
-        headrace._engine.write = encoder(asked["storage"])
     writer, log = asked["writer"], Log(Path(asked["log"]))
     catalog = headrace.load_catalog(asked["name"], **asked["catalog"])
     if asked.get("deaths"):
