@@ -259,6 +259,8 @@ class Catalog(ABC):
             hint = error.hint
         except Exception:
             hint = None
+        makes = f"catalog.create_namespace({dotted(namespace)!r}) makes it"
+        hint = f"{hint}; {makes}" if hint else makes
         return NamespaceNotFound(f"catalog {self.name!r} has no namespace {dotted(namespace)!r}", hint=hint)
 
 
