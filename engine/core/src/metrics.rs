@@ -32,6 +32,31 @@ impl Counter {
     }
 }
 
+/// Bytes dealt with so far, and in all: read by whoever draws a bar. Of a load as they are in the files, of a write as
+/// they are in the frame.
+#[derive(Debug, Default)]
+pub struct Progress {
+    done: Counter,
+    total: Counter,
+}
+
+impl Progress {
+    /// (done, total) in bytes.
+    pub fn read(&self) -> (u64, u64) {
+        (self.done.get(), self.total.get())
+    }
+
+    /// So many bytes more are to be dealt with.
+    pub fn announce(&self, bytes: u64) {
+        self.total.add(bytes);
+    }
+
+    /// So many more are done.
+    pub fn add(&self, bytes: u64) {
+        self.done.add(bytes);
+    }
+}
+
 /// Time that threads spent in one kind of work, summed over threads.
 #[derive(Debug, Default)]
 pub struct Busy {

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use headrace_core::error::{Error, Kind, Result};
+use headrace_core::metrics::Progress;
 use headrace_core::runtime::{Cancel, runtime};
-use headrace_core::{load, write};
 use pyo3::prelude::*;
 
 use crate::errors::to_python;
@@ -15,24 +15,6 @@ use crate::errors::to_python;
 /// Ctrl-C must end a load within 100 ms: look five times as often.
 const SIGNALS_EVERY: Duration = Duration::from_millis(20);
 const PROGRESS_EVERY: Duration = Duration::from_millis(50);
-
-/// What a bar shows.
-pub trait Tell: Send + Sync + 'static {
-    /// (done, total) in bytes.
-    fn read(&self) -> (u64, u64);
-}
-
-impl Tell for load::Progress {
-    fn read(&self) -> (u64, u64) {
-        self.read()
-    }
-}
-
-impl Tell for write::Progress {
-    fn read(&self) -> (u64, u64) {
-        self.read()
-    }
-}
 
 /// Sets the flag when the call is over, however it ends: threads that still decode stop at their next batch.
 struct CancelOnDrop(Cancel);
@@ -49,13 +31,13 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T>> + Send + 'static,
 {
-    wait_with_progress(py, None::<(_, Arc<load::Progress>)>, work)
+    wait_with_progress(py, None, work)
 }
 
 /// The same, calling `tell(done, total)` now and then.
-pub fn wait_with_progress<T, F, P: Tell>(
+pub fn wait_with_progress<T, F>(
     py: Python<'_>,
-    tell: Option<(Py<PyAny>, Arc<P>)>,
+    tell: Option<(Py<PyAny>, Arc<Progress>)>,
     work: impl FnOnce(Cancel) -> F,
 ) -> PyResult<T>
 where

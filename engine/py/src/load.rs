@@ -5,7 +5,8 @@ use std::sync::Arc;
 use headrace_core::error::{Error, Kind};
 use headrace_core::iceberg::predicate::Predicate;
 use headrace_core::load as core;
-use headrace_core::load::{FileTask, LoadRequest, Progress};
+use headrace_core::load::{FileTask, LoadRequest};
+use headrace_core::metrics::Progress;
 use pyo3::prelude::*;
 
 use crate::errors::to_python;

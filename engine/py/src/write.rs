@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use headrace_core::error::Error;
-use headrace_core::write::{self as core, Progress, WriteRequest};
+use headrace_core::metrics::Progress;
+use headrace_core::write::{self as core, WriteRequest};
 use pyo3::prelude::*;
 
 use crate::errors::to_python;

@@ -18,7 +18,6 @@ mod select;
 mod source;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use arrow_array::ArrayRef;
@@ -30,7 +29,7 @@ use crate::error::{Error, Kind, Result};
 use crate::fetch::{Budget, Fetcher};
 use crate::frame::{Frame, StringLayout, strings as layout};
 use crate::iceberg::predicate::Predicate;
-use crate::metrics::LoadMetrics;
+use crate::metrics::{LoadMetrics, Progress};
 use crate::parquet::columns::ColumnTarget;
 use crate::parquet::fill::Limits;
 use crate::runtime::Cancel;
@@ -41,28 +40,6 @@ pub use source::{FileTask, SchemaSource, schema_of};
 
 /// Requests at a time at most; how many of them help is found by the fetcher. S3 gives 40 to 90 MB/s to each connection.
 const CONCURRENT_REQUESTS: usize = 64;
-
-/// Compressed bytes decoded so far, and in all: read by whoever draws a bar.
-#[derive(Debug, Default)]
-pub struct Progress {
-    done: AtomicU64,
-    total: AtomicU64,
-}
-
-impl Progress {
-    /// (done, total) in bytes.
-    pub fn read(&self) -> (u64, u64) {
-        (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
-    }
-
-    fn announce(&self, bytes: u64) {
-        self.total.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    fn add(&self, bytes: u64) {
-        self.done.fetch_add(bytes, Ordering::Relaxed);
-    }
-}
 
 /// What every stage of one load shares.
 pub(crate) struct Context {

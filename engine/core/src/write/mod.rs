@@ -26,12 +26,12 @@ mod tuple;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow_array::RecordBatch;
 
 use crate::error::{Error, Kind, Result};
 use crate::frame::{Frame, array_bytes};
+use crate::metrics::Progress;
 use crate::parallel;
 use crate::runtime::Cancel;
 use crate::store::Store;
@@ -44,20 +44,6 @@ use rows::Rows;
 
 /// Row groups of a window at most, so that the files of many small partitions are on their way early.
 const MOST_GROUPS: usize = 256;
-
-/// Bytes of the frame that were encoded, and all of them: read by whoever draws a bar.
-#[derive(Debug, Default)]
-pub struct Progress {
-    done: AtomicU64,
-    total: AtomicU64,
-}
-
-impl Progress {
-    /// (done, total) in bytes.
-    pub fn read(&self) -> (u64, u64) {
-        (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed))
-    }
-}
 
 /// Writes a frame's rows as data files; each is described in the JSON of the REST catalog specification's `DataFile`.
 ///
@@ -118,7 +104,7 @@ impl Write<'_> {
         let WriteRequest { spec, threads, sort_order, .. } = self.request;
         let partitions = fanout::split(self.frame, conform, spec, *threads, self.cancel)?;
         let mut pace = Pace::new(self.frame, conform, self.request);
-        self.progress.total.store(pace.frame_bytes, Ordering::Relaxed);
+        self.progress.announce(pace.frame_bytes);
         let mut window = Vec::new();
         for (partition, fanout::Partition { tuple, rows }) in partitions.into_iter().enumerate() {
             let tuple = Arc::new(tuple);
@@ -175,7 +161,7 @@ impl Write<'_> {
             pace.learn(group.rows.len(), bytes);
             let next = pace.expected_bytes(group.rows.len());
             output.append(group.partition, &group.tuple, columns, group.rows.len(), next)?;
-            self.progress.done.fetch_add(pace.frame_bytes_of(group.rows.len()), Ordering::Relaxed);
+            self.progress.add(pace.frame_bytes_of(group.rows.len()));
         }
         Ok(())
     }

@@ -83,7 +83,7 @@ impl Decoder {
             return Err(no_dictionary());
         }
         let length = body_length(page);
-        self.check_size(length)?;
+        self.chunk.check(length)?;
         let mut memory = std::mem::take(&mut self.scratch.page);
         let mut space = match strings::is_in_page(page.encoding) && shared {
             true => Some(self.space(length)?),
@@ -113,7 +113,7 @@ impl Decoder {
         let mut memory = std::mem::take(&mut self.scratch.values);
         let strings = Prefixed::new(values, present)?;
         let end = strings.total();
-        self.check_size(end)?;
+        self.chunk.check(end)?;
         let mut space = if shared { Some(self.space(end)?) } else { None };
         let bytes = match &mut space {
             Some(space) => space.page_mut(end + PADDING),

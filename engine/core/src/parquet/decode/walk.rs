@@ -158,7 +158,7 @@ impl Decoder {
         if !matches!(page.encoding, Encoding::Plain | Encoding::Dictionary) {
             return Err(Refusal::Unsupported);
         }
-        self.check_size(page.uncompressed)?;
+        self.chunk.check(page.uncompressed)?;
         let convert = match self.plan.values {
             Values::Fixed(convert) | Values::List { element: convert, .. } => convert,
             Values::Strings { utf8 } => return self.words(page, utf8),
@@ -205,17 +205,13 @@ impl Decoder {
         Some((words, count))
     }
 
-    pub(super) fn check_size(&self, bytes: usize) -> Result<(), Refusal> {
-        self.chunk.check(bytes)
-    }
-
     /// Decompresses a data page into `memory`; one that is not compressed is used where it is.
     fn open<'p>(&self, page: &Page<'p>, repeated: bool, memory: &'p mut Vec<u8>) -> Result<Opened<'p>, Refusal> {
         if self.chunk.codec == Compression::UNCOMPRESSED {
             return self.split(page, repeated, page.body, true);
         }
         let length = body_length(page);
-        self.check_size(length)?;
+        self.chunk.check(length)?;
         let bytes = sized(memory, length)?;
         self.decompress(page, bytes)?;
         self.split(page, repeated, bytes, false)
