@@ -24,6 +24,7 @@ from headrace.inspection import Inspection
 from headrace.plan import ProgressOption, ScanPlan
 from headrace.writing.administration import Administration
 from headrace.writing.create import create
+from headrace.writing.maintenance import Maintenance
 from headrace.writing.manifests import all_fields
 from headrace.writing.surface import Writes
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from headrace.filters import Expression
 
 
-class Table(Writes, Administration, Inspection):
+class Table(Writes, Administration, Maintenance, Inspection):
     """A warehouse table, pinned to one snapshot until it is written to: then it shows what it wrote.
 
     Parameters

@@ -28,10 +28,10 @@ from headrace.errors import (
 from headrace.iceberg import Snapshot, TableMetadata, updates
 from headrace.iceberg.snapshots import MAIN
 from headrace.writing.history import find_token, knows_back_to
-from headrace.writing.manifests import Manifests, Parts, ref_json
+from headrace.writing.manifests import Listed, Manifests, Parts, ref_json
 from headrace.writing.retry import Retry
 from headrace.writing.snapshots import Change
-from headrace.writing.summary import summarise
+from headrace.writing.summary import deletes_dropped, summarise
 
 
 @dataclass(frozen=True)
@@ -196,13 +196,13 @@ class _Commit:
     ) -> tuple[list[updates.Requirement], list[updates.Update]]:
         version = metadata.format_version
         sequence_number = metadata.last_sequence_number + 1 if version > 1 else 0
-        location, row_ids = self._manifests.write_list(metadata, parent, parts, sequence_number)
+        listed = self._manifests.write_list(metadata, parent, parts, sequence_number)
         now = time.time_ns() // 1_000_000
         made: dict[str, Any] = {
             "snapshot-id": self._manifests.snapshot_id,
             "timestamp-ms": max(now, metadata.last_updated_ms),
-            "manifest-list": location,
-            "summary": summarise(parts.operation, parent, parts.new, parts.gone, self._change.token, self._properties),
+            "manifest-list": listed.location,
+            "summary": self._summary(parent, parts, listed),
             "schema-id": metadata.schema.schema_id,
         }
         if parent is not None:
@@ -210,11 +210,16 @@ class _Commit:
         if version > 1:
             made["sequence-number"] = sequence_number
         if version > 2:
-            made |= {"first-row-id": metadata.next_row_id or 0, "added-rows": row_ids}
+            made |= {"first-row-id": metadata.next_row_id or 0, "added-rows": listed.row_ids}
         ref = metadata.refs.get(self._branch)
         asserted = updates.assert_ref(self._branch, ref.snapshot_id if ref else None)
         requirements = [*updates.assert_uuid(metadata), asserted]
         return requirements, updates.add_snapshot(made, self._branch, ref_json(metadata, self._branch))
+
+    def _summary(self, parent: Snapshot | None, parts: Parts, listed: Listed) -> dict[str, str]:
+        properties = self._properties | dict(parts.notes)
+        made = summarise(parts.operation, parent, parts.new, parts.gone, self._change.token, properties)
+        return made | deletes_dropped(listed.deletes_dropped, listed.deletes_left)
 
     def _look(self) -> LoadedTable:
         """The table as it is now, which settles whether the last attempt took effect."""

@@ -66,6 +66,9 @@ def check(found: Mapping[str, Any], fingerprint: str | None, concurrent: Sequenc
         other = by_id[conflict["snapshot_id"]]
         message = f"{_named(other)} added rows to what is replaced or deleted"
         raise _conflict(message, other, conflict["path"])
+    if deletes := found["deletes"]:
+        other = by_id.get(deletes["snapshot_id"], concurrent[0])
+        raise _conflict(f"{_named(other)} deleted rows of a file that is written again", other, deletes["path"])
     if found["missing"] or (fingerprint is not None and found["fingerprint"] != fingerprint):
         removing = [each for each in concurrent if each.operation != "append"] or list(concurrent)
         path = found["missing"][0] if found["missing"] else None

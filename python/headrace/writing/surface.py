@@ -337,8 +337,15 @@ class Writes:
         exists = branch in access.loaded().metadata.refs
         return self._of(access, {"branch": branch} if exists else {})
 
-    def _written(self, frame: Any, shard: int, attempt: int, threads: int | None = None) -> list[str]:
-        """The files that the engine wrote for a frame, JSON each."""
+    def _written(
+        self,
+        frame: Any,
+        shard: int,
+        attempt: int,
+        threads: int | None = None,
+        properties: Mapping[str, str] | None = None,
+    ) -> list[str]:
+        """The files that the engine wrote for a frame, JSON each; `properties` come before the table's."""
         from headrace import _engine
 
         metadata = self.metadata
@@ -349,7 +356,7 @@ class Writes:
             "sort_order": metadata.sort_order.to_json(),
             "data_location": metadata.properties.get("write.data.path", f"{metadata.location}/data").rstrip("/"),
             "file_name": f"{uuid.uuid4()}-{shard}-{attempt}",
-            "properties": dict(metadata.properties),
+            "properties": {**metadata.properties, **(properties or {})},
             "format_version": metadata.format_version,
             "threads": threads,
             "memory_limit": None,
