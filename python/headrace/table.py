@@ -151,8 +151,11 @@ class Table(Writes, Administration, Maintenance, Inspection):
             As in `Table`.
         location : str or None
             The table's folder; None: where the catalog puts it.
-        if_exists : {"error", "ok"}
-            "ok" opens the table that is there, if it has the columns that are asked for.
+        if_exists : {"error", "ok", "replace"}
+            "ok" opens the table that is there, if it has the columns that are asked for. "replace" makes the table that
+            is there what is asked for, in one commit and without rows: it keeps its location, its other branches and
+            tags, properties that are not given, and its snapshots until they expire. Columns of the same name and
+            type keep their field ids.
 
         Raises
         ------
@@ -165,8 +168,11 @@ class Table(Writes, Administration, Maintenance, Inspection):
         """
         identifier = parse_identifier(name)
         opened = catalog if isinstance(catalog, Catalog) else load_catalog(catalog)
-        create(opened, identifier, schema, partition_by, sort_by, properties, location, if_exists)
-        return cls(identifier, catalog=opened)
+        replacing = create(opened, identifier, schema, partition_by, sort_by, properties, location, if_exists)
+        table = cls(identifier, catalog=opened)
+        if replacing is not None:
+            table._define_anew(replacing, partition_by, sort_by, properties)
+        return table
 
     @classmethod
     def from_pyiceberg(cls, table: Any) -> Table:

@@ -19,6 +19,7 @@ from headrace.iceberg.updates import LAST_ADDED, last_partition_id
 
 PREVIOUS_VERSIONS = "write.metadata.previous-versions-max"
 DEFAULT_PREVIOUS_VERSIONS = 100
+DELETE_AFTER_COMMIT = "write.metadata.delete-after-commit.enabled"
 
 Raw = dict[str, Any]
 
@@ -58,6 +59,14 @@ def apply_updates(
         raw["schema"] = _by_id(raw["schemas"], "schema-id", raw["current-schema-id"])
         raw["partition-spec"] = _by_id(raw["partition-specs"], "spec-id", raw["default-spec-id"])["fields"]
     return parse_metadata(raw)
+
+
+def outdated(before: TableMetadata, after: TableMetadata) -> list[str]:
+    """Metadata files that a commit dropped from the log and that may be removed, as the table's properties say."""
+    if after.properties.get(DELETE_AFTER_COMMIT, "false").lower() != "true":
+        return []
+    log = {each["metadata-file"] for each in after.raw.get("metadata-log") or []}
+    return [each["metadata-file"] for each in before.raw.get("metadata-log") or [] if each["metadata-file"] not in log]
 
 
 class _Change:

@@ -91,3 +91,68 @@ fn has_deletes(files: &FileList, row: usize) -> bool {
     let lists: Option<&ListArray> = column.and_then(|column| column.as_list_opt());
     lists.is_some_and(|lists| lists.is_valid(row) && lists.value_length(row) > 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow_array::types::Int32Type;
+    use arrow_array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, StructArray};
+    use arrow_schema::{DataType, Field, Fields};
+
+    use super::*;
+
+    /// Files of (size, spec, partition, whether rows are deleted).
+    fn files(of: &[(i64, i32, Option<&str>, bool)]) -> FileList {
+        let numbers =
+            |of: &dyn Fn(usize) -> i64| -> ArrayRef { Arc::new(Int64Array::from_iter_values((0..SIX).map(of))) };
+        const SIX: usize = 6;
+        assert_eq!(of.len(), SIX);
+        let values: ArrayRef = Arc::new(StringArray::from_iter(of.iter().map(|each| each.2)));
+        let fields = Fields::from(vec![Field::new("1000", DataType::Utf8, true)]);
+        let deletes = of.iter().map(|each| Some(if each.3 { vec![Some(0), Some(1)] } else { Vec::new() }));
+        let columns: Vec<(&str, ArrayRef)> = vec![
+            ("location", Arc::new(StringArray::from_iter_values((0..SIX).map(|at| at.to_string())))),
+            ("file_size", numbers(&|at| of[at].0)),
+            ("record_count", numbers(&|_| 1)),
+            ("start", numbers(&|_| 0)),
+            ("length", numbers(&|at| of[at].0)),
+            ("spec_id", Arc::new(Int32Array::from_iter_values(of.iter().map(|each| each.1)))),
+            ("sequence_number", numbers(&|_| 1)),
+            ("first_row_id", numbers(&|_| 0)),
+            ("partition", Arc::new(StructArray::new(fields, vec![values], None))),
+            ("deletes", Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(deletes))),
+        ];
+        FileList::new(RecordBatch::try_from_iter(columns).unwrap()).unwrap()
+    }
+
+    fn packed(of: &[(i64, i32, Option<&str>, bool)], min_input_files: usize) -> Vec<Vec<u32>> {
+        let asked = format!(
+            "{{\"target_size\": 100, \"min_size\": 75, \"max_size\": 180, \"min_input_files\": {min_input_files}, \
+             \"spec_id\": 1}}"
+        );
+        pack(&files(of), &asked).unwrap()
+    }
+
+    #[test]
+    fn small_files_of_a_partition_share_a_bin() {
+        let small = |partition| (30, 1, partition, false);
+        let of = [small(Some("a")), small(None), small(Some("a")), small(None), small(Some("a")), small(Some("a"))];
+        assert_eq!(packed(&of, 2), [vec![0, 2, 4], vec![1, 3]]);
+        assert_eq!(packed(&of, 3), [vec![0, 2, 4]]);
+        assert!(packed(&of, 4).is_empty());
+    }
+
+    #[test]
+    fn files_are_left_alone_unless_there_is_a_reason() {
+        let of = [
+            (100, 1, Some("a"), false),
+            (100, 1, Some("a"), true),
+            (200, 1, Some("b"), false),
+            (100, 0, Some("c"), false),
+            (10, 1, Some("d"), false),
+            (180, 1, Some("e"), false),
+        ];
+        assert_eq!(packed(&of, 1), [vec![1], vec![2], vec![3]]);
+    }
+}

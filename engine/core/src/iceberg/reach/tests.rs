@@ -18,8 +18,8 @@ fn found(listing: &[Listed]) -> crate::error::Result<Vec<String>> {
         "modified_before_ms": 1000, "metadata_folders": ["s3://b/t/metadata/"],
     });
     let store = Store::new(Properties::new()).unwrap();
-    let asked = asked.to_string();
-    let work = orphans(&store, listing, &asked, &Cancel::default());
+    let (asked, cancel) = (asked.to_string(), Cancel::default());
+    let work = orphans(&store, listing, &asked, &cancel);
     let found = runtime().unwrap().block_on(work)?;
     Ok(found.into_iter().map(|each| each.location).collect())
 }

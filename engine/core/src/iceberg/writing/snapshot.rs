@@ -134,3 +134,39 @@ fn number_rows(manifests: &mut [Descriptor], next_row_id: Option<i64>) -> Result
     }
     Ok(next - first)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(path: &str, content: i64, sequence: Option<i64>, min: Option<i64>, live: i64) -> Descriptor {
+        Descriptor {
+            path: path.to_string(),
+            content,
+            sequence_number: sequence,
+            min_sequence_number: min,
+            files: [Some(live), Some(0), Some(0)],
+            ..Descriptor::default()
+        }
+    }
+
+    fn left(data: &[Descriptor]) -> ((i64, i64), Vec<String>) {
+        let asked = json!({"format_version": 2, "snapshot_id": 9, "parent_snapshot_id": null, "sequence_number": 9,
+            "location": "", "parent_list": null, "next_row_id": null, "merge": null});
+        let deletes = [("d4", 4), ("d5", 5), ("d6", 6)].map(|(path, at)| manifest(path, 1, Some(at), Some(1), 2));
+        let mut manifests: Vec<_> = data.iter().cloned().chain(deletes).collect();
+        let counts = drop_spent_deletes(&request(&asked.to_string()).unwrap(), &mut manifests);
+        (counts, manifests.into_iter().filter(|each| each.content == 1).map(|each| each.path).collect())
+    }
+
+    #[test]
+    fn deletes_older_than_every_data_file_are_left_out() {
+        let at = |min: i64| manifest("m", 0, Some(8), Some(min), 1);
+        assert_eq!(left(&[at(7), at(5)]), ((2, 4), vec!["d5".to_string(), "d6".to_string()]));
+        assert_eq!(left(&[at(0)]), ((0, 6), vec!["d4".to_string(), "d5".to_string(), "d6".to_string()]));
+        // A manifest of this snapshot, one without live files, and none at all
+        assert_eq!(left(&[manifest("new", 0, None, None, 1)]), ((6, 0), Vec::new()));
+        assert_eq!(left(&[manifest("gone", 0, Some(1), Some(1), 0)]), ((6, 0), Vec::new()));
+        assert_eq!(left(&[]), ((6, 0), Vec::new()));
+    }
+}
