@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import headrace
 import pyarrow
+import pyarrow.parquet
 import pytest
 from headrace.catalog import Catalog
 from headrace.errors import ColumnNotFound, InvalidArgument, MetaflowTableConflict
@@ -177,3 +178,33 @@ def test_manifests_of_several_specs(catalog: Catalog, name: str) -> None:
     assert pyarrow.table(table.manifests()).num_rows == 2
     assert entries(table) == before
     assert values(check(table)) == values(pyarrow.concat_tables([rows(0, 24), rows(24, 20, "b")]))
+
+
+def lineage(table: headrace.Table) -> dict[int, tuple[int, int]]:
+    """id -> (row id, sequence number of the last change), from the files and from what they inherit."""
+    found: dict[int, tuple[int, int]] = {}
+    store = table._access.store()
+    for location, sequence_number, first_row_id in entries(table):
+        data = pyarrow.parquet.read_table(pyarrow.BufferReader(store.read(str(location))))
+        for position, row in enumerate(data.to_pylist()):
+            row_id, updated = row.get("_row_id"), row.get("_last_updated_sequence_number")
+            own = int(str(first_row_id)) + position if row_id is None else row_id
+            found[row["id"]] = (own, int(str(sequence_number)) if updated is None else updated)
+    return found
+
+
+def test_rows_keep_their_lineage(catalog: Catalog, name: str) -> None:
+    table = make(catalog, name, **{"format-version": "3"})
+    for first in (20, 0, 10):
+        table.append(rows(first, 10))
+    before = lineage(table)
+    assert len({row_id for row_id, _ in before.values()}) == 30
+    table.update_sort_order("id")
+    table.compact(min_input_files=2)
+    assert len(files_of(table)) == 1
+    assert lineage(table) == before
+    table.append(rows(30, 5))
+    before = lineage(table)
+    table.compact(min_input_files=2)  # of rows that say who they are, and of some that do not
+    assert lineage(table) == before
+    assert values(check(table)) == values(rows(0, 35))

@@ -11,6 +11,7 @@ from headrace.catalog import Catalog
 from headrace.errors import (
     InvalidArgument,
     MetaflowTableCommitStateUnknownException,
+    MetaflowTableConflict,
     ObjectNotFound,
     UnsupportedError,
 )
@@ -164,3 +165,26 @@ def test_an_unknown_outcome_removes_nothing(warehouse: Warehouse, proxy: LossyPr
         table.expire_snapshots(NOW)
     assert before <= objects(plain)
     assert plain.refresh().metadata.snapshots == plain.metadata.snapshots
+
+
+def test_staged_files_that_were_compacted_and_expired_are_not_committed_twice(catalog: Catalog, name: str) -> None:
+    table = make(catalog, name)
+    staged = table.stage(rows(0, 3))
+    table.commit(staged)
+    table.append(rows(3, 3))
+    table.compact(min_input_files=2)
+    table.expire_snapshots(NOW)
+    assert len(table.metadata.snapshots) == 1
+    with pytest.raises(MetaflowTableConflict, match="are gone") as error:
+        table.commit(staged)
+    assert error.value.location == staged[0]["path"]
+    assert values(check(table)) == values(rows(0, 6))
+
+
+def test_staged_files_that_were_removed_as_orphans(catalog: Catalog, name: str) -> None:
+    table = make(catalog, name)
+    staged = [{**each, "at_ms": each["at_ms"] - 2 * 86_400_000} for each in table.stage(rows(0, 3))]
+    assert len(table.remove_orphan_files(NOW, force=True)) == 1
+    with pytest.raises(MetaflowTableConflict, match="are gone"):
+        table.commit(staged)
+    assert table.refresh().snapshot is None

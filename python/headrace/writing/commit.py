@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from headrace.errors import (
     MetaflowTableCommitStateUnknownException,
     MetaflowTableConflict,
     MetaflowTableRateLimitException,
+    ObjectNotFound,
     UnsupportedError,
 )
 from headrace.iceberg import Snapshot, TableMetadata, updates
@@ -32,6 +34,12 @@ from headrace.writing.manifests import Listed, Manifests, Parts, ref_json
 from headrace.writing.retry import Retry
 from headrace.writing.snapshots import Change
 from headrace.writing.summary import deletes_dropped, summarise
+
+KEPT_MS = 23 * 3_600_000
+"""No staged file that is younger is taken for an orphan (orphans.py): only older ones may be gone."""
+
+_CHECKS = 16
+"""Requests at a time that ask whether a staged file is there."""
 
 
 @dataclass(frozen=True)
@@ -134,8 +142,8 @@ class _Commit:
         if (found := find_token(metadata, self._head(metadata), self._change.token)) is not None:
             return self._found(loaded, found, retry)
         parent = self._head(metadata)
-        if parent is not None and self._is_live(metadata, parent):
-            return Committed(loaded, parent.snapshot_id, retry.attempts)
+        if self._is_live(metadata, parent):
+            return Committed(loaded, parent.snapshot_id if parent else None, retry.attempts)
         parts = self._change.parts(self._manifests, metadata, parent)
         if parts is None:
             return Committed(loaded, None, retry.attempts)
@@ -169,10 +177,12 @@ class _Commit:
             raise failure
         return self._found(loaded, found, retry)
 
-    def _is_live(self, metadata: TableMetadata, head: Snapshot) -> bool:
+    def _is_live(self, metadata: TableMetadata, head: Snapshot | None) -> bool:
         """Whether the files are in the table already, where its history is too short to tell by the token."""
         files = self._change.files(metadata)
-        if not files or knows_back_to(metadata, head, min(each.at_ms for each in files)):
+        if not files or head is None or knows_back_to(metadata, head, min(each.at_ms for each in files)):
+            old = [each.path for each in files if each.at_ms < _now_ms() - KEPT_MS]
+            self._check_there(old)
             return False
         live = self._manifests.live(metadata, head)
         there = [each.path for each in files if each.path in live]
@@ -180,7 +190,32 @@ class _Commit:
             message = f"{len(there)} of {len(files)} staged files are in the table already, by another commit"
             hint = "commit each staged file with the same others as before"
             raise MetaflowTableConflict(message, location=there[0], hint=hint)
+        if not there:
+            self._check_there([each.path for each in files])
         return bool(there)
+
+    def _check_there(self, locations: Sequence[str]) -> None:
+        """Raise MetaflowTableConflict unless staged files that may have been removed since are there."""
+
+        if not locations:
+            return
+
+        def gone(location: str) -> str | None:
+            try:
+                self._manifests.store.size(location)
+            except ObjectNotFound:
+                return location
+            return None
+
+        with ThreadPoolExecutor(min(len(locations), _CHECKS)) as pool:
+            missing = [each for each in pool.map(gone, locations) if each is not None]
+        if missing:
+            message = f"{len(missing)} of the staged files are gone"
+            hint = (
+                "they were in the table, and were compacted and expired since; or remove_orphan_files() was not told of"
+                " them (staged=): then stage the rows again"
+            )
+            raise MetaflowTableConflict(message, location=missing[0], hint=hint)
 
     def _head(self, metadata: TableMetadata) -> Snapshot | None:
         """The snapshot that the new one follows: the branch's head; a new branch starts at the head of "main"."""
@@ -197,7 +232,7 @@ class _Commit:
         version = metadata.format_version
         sequence_number = metadata.last_sequence_number + 1 if version > 1 else 0
         listed = self._manifests.write_list(metadata, parent, parts, sequence_number)
-        now = time.time_ns() // 1_000_000
+        now = _now_ms()
         made: dict[str, Any] = {
             "snapshot-id": self._manifests.snapshot_id,
             "timestamp-ms": max(now, metadata.last_updated_ms),
@@ -248,3 +283,7 @@ class _Commit:
                 self._look()
         if not self._in_doubt:
             self._manifests.discard()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

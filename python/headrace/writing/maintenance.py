@@ -85,7 +85,8 @@ class Maintenance:
         -----
         One bin of about a file's size is in memory at a time. Rows are sorted within a bin if the table has a sort
         order. New files keep the sequence number of the snapshot that was read, so that equality deletes that come
-        meanwhile apply to them. Format version 3: rows get new row ids (`_row_id` is not carried over by this version).
+        meanwhile apply to them. Format version 3: rows keep their row ids and the sequence number of their last
+        change, except where rows of a bin's files were deleted: then all rows of that bin get new ones.
         """
         writable(self._access)
         target = self._target(branch)

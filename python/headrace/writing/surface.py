@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from headrace.access import TableAccess
 from headrace.errors import InvalidArgument
-from headrace.iceberg import Snapshot, TableMetadata
+from headrace.iceberg import NestedField, Snapshot, TableMetadata
 from headrace.writing import staging
 from headrace.writing.commit import Committed, commit_change, writable
 from headrace.writing.conflicts import isolation
@@ -375,14 +376,18 @@ class Writes:
         attempt: int,
         threads: int | None = None,
         properties: Mapping[str, str] | None = None,
+        more: Sequence[NestedField] = (),
     ) -> list[str]:
-        """The files that the engine wrote for a frame, JSON each; `properties` come before the table's."""
+        """The files that the engine wrote for a frame, JSON each; `properties` come before the table's.
+
+        `more`: columns beside the table's.
+        """
         from headrace import _engine
 
         metadata = self.metadata
         frame = as_frame(frame)
         request = {
-            "schema": metadata.schema.to_json(),
+            "schema": replace(metadata.schema, fields=(*metadata.schema.fields, *more)).to_json(),
             "spec": metadata.spec.to_json(),
             "sort_order": metadata.sort_order.to_json(),
             "data_location": metadata.properties.get("write.data.path", f"{metadata.location}/data").rstrip("/"),

@@ -5,11 +5,11 @@ Must not know: how a Table is made. Neighbours: `selecting.py` and `upserting.py
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from headrace.access import TableAccess
-from headrace.iceberg import Snapshot, TableMetadata
+from headrace.iceberg import NestedField, Snapshot, TableMetadata
 
 if TYPE_CHECKING:
     from headrace.filters import Expression
@@ -34,4 +34,5 @@ class View(Protocol):
         attempt: int,
         threads: int | None = None,
         properties: Mapping[str, str] | None = None,
+        more: Sequence[NestedField] = (),
     ) -> list[str]: ...

@@ -92,7 +92,8 @@ impl Question {
                 continue;
             }
             let own = tuple(&partition(&columns[PARTITIONS..], row, &layout.types)?, &layout.types);
-            let is_global = is_equality && layout.spec.fields.iter().all(|field| matches!(field.transform, Transform::Void));
+            let is_global =
+                is_equality && layout.spec.fields.iter().all(|field| matches!(field.transform, Transform::Void));
             let here = |file: &&Rewritten| is_global || (file.spec_id == layout.spec.id && file.partition == own);
             let named = |file: &&Rewritten| is_equality || names(columns, row, &file.path);
             if let Some(file) = self.written.iter().find(|file| here(file) && named(file)) {
