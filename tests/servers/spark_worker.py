@@ -18,7 +18,7 @@ from pyspark.sql import DataFrame, SparkSession
 class Worker:
     """What may be asked of Spark."""
 
-    def __init__(self, settings: dict[str, str], hive: bool) -> None:
+    def __init__(self, settings: dict[str, Any], hive: bool) -> None:
         builder = SparkSession.builder.master("local[2]").config(map=settings)
         self._spark = (builder.enableHiveSupport() if hive else builder).getOrCreate()
         self._jvm: Any = self._spark._jvm
