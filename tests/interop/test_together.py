@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 import time
@@ -52,5 +53,5 @@ def test_both_append_at_once(sides: Sides, version: int) -> None:
     assert found == [*range(60), *range(1000, 1000 + COMMITS), *range(2000, 2000 + COMMITS)]
     commits = [each.summary.get("engine-name", "") for each in sides.ours(name).metadata.snapshots]
     assert (commits.count("headrace"), commits.count("spark")) == (COMMITS + 1, COMMITS)
-    interleaved = sum(a != b for a, b in zip(commits, commits[1:], strict=False))
+    interleaved = sum(a != b for a, b in itertools.pairwise(commits))
     assert interleaved >= COMMITS, commits
