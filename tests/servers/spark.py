@@ -114,6 +114,7 @@ def _session(folder: Path) -> dict[str, str]:
         "sql.catalog.loc": _CATALOG,
         "sql.catalog.loc.type": "hadoop",
         "sql.catalog.loc.warehouse": f"file://{folder}/loc",
+        "sql.catalog.loc.cache-enabled": "false",
     }
 
 

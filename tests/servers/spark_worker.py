@@ -43,16 +43,16 @@ class Worker:
     def equality_delete(self, table: str, keys: str, partition: str | None = None, spec_id: int | None = None) -> None:
         """Commit one equality-delete file by Iceberg's own writer; Spark never writes one itself.
 
-        The columns of the query ``keys`` are the delete's, its rows what is deleted; ``partition`` is a path such as
-        "ds=0" in the table's spec. Keys come from a query because py4j makes Integers of Python's ints.
+        The columns of the query ``keys`` are the delete's, in the types of the table, its rows what is deleted;
+        ``partition`` is a path such as "ds=0" in the table's spec, or in the one named.
         """
         iceberg = self._jvm.org.apache.iceberg
-        made = iceberg.spark.Spark3Util.loadIcebergTable(self._spark._jsparkSession, table)
-        frame = self._spark.sql(keys)
-        schema = made.schema().select(frame.columns)
-        ids = self._gateway.new_array(self._jvm.int, len(frame.columns))
-        for at, name in enumerate(frame.columns):
-            ids[at] = made.schema().findField(name).fieldId()
+        made = self._iceberg_table(table)
+        names = self._spark.sql(keys).columns
+        schema = made.schema().select(names)
+        ids = self._gateway.new_array(self._jvm.int, len(names))
+        for at, field in enumerate(schema.columns()):
+            ids[at] = field.fieldId()
         spec = made.spec() if spec_id is None else made.specs().get(spec_id)
         part = iceberg.DataFiles.data(spec, partition) if partition else None
         parquet = iceberg.FileFormat.PARQUET
@@ -60,11 +60,28 @@ class Worker:
         out = files.newOutputFile(spec, part) if partition else files.newOutputFile()
         factory = iceberg.data.GenericAppenderFactory(made.schema(), spec, ids, schema, None)
         writer = factory.newEqDeleteWriter(out, parquet, part)
-        for row in frame._jdf.collectAsList():
-            writer.write(iceberg.spark.SparkValueConverter.convert(schema, row))
+        self._write_rows(keys, [field.name() for field in schema.columns()], writer)
         writer.close()
         made.newRowDelta().addDeletes(writer.toDeleteFile()).commit()
         self.sql(f"refresh table {table}")
+
+    def _write_rows(self, query: str, names: list[str], writer: Any) -> None:
+        """Hand the rows of a query to a writer as Iceberg's generic records.
+
+        They go through a table of their own, since whatever passes through Python changes: a Long becomes an Integer.
+        """
+        held = "loc.held.rows"
+        self.sql("create namespace if not exists loc.held")
+        self.sql(f"create table {held} using iceberg as select {', '.join(names)} from ({query})")
+        reader = self._jvm.org.apache.iceberg.data.IcebergGenerics.read(self._iceberg_table(held)).build()
+        found = reader.iterator()
+        while found.hasNext():
+            writer.write(found.next())
+        reader.close()
+        self.sql(f"drop table {held} purge")
+
+    def _iceberg_table(self, name: str) -> Any:
+        return self._jvm.org.apache.iceberg.spark.Spark3Util.loadIcebergTable(self._spark._jsparkSession, name)
 
 
 def _stream(frame: DataFrame) -> bytes:
