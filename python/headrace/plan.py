@@ -53,7 +53,7 @@ class _Scan:
 
     @property
     def rows(self) -> int:
-        """Rows in those files; with a filter, fewer may come."""
+        """Rows in those files before row deletes; with deletes or a filter, fewer may come."""
         return self.files.total_rows
 
     @property
@@ -234,6 +234,7 @@ class ScanPlan(_Scan):
                 f"{files['pruned_by_statistics']} by statistics",
             ]
             lines.append(f"  files: {files['kept']} kept of {_known(files['total'])}; pruned {', '.join(pruned)}")
+        lines += _deletes(self.report.get("deletes", {}))
         for each in self.report.get("reasons", []):
             lines.append(f"  {each['count']} {each['of']} pruned: {each['reason']}")
         return "\n".join([*lines, *(line for each in self._loads for line in _told(each))])
@@ -249,10 +250,24 @@ class ScanPlan(_Scan):
         return f"<ScanPlan {self.explain()}>"
 
 
+def _deletes(found: dict[str, int]) -> list[str]:
+    """Row deletes that a plan found, in words; nothing where there are none."""
+    if not found.get("files"):
+        return []
+    kinds = f"{found['position']:,} by position, {found['equality']:,} by value, {found['vectors']:,} vectors"
+    return [f"  row deletes: {found['apply']:,} of {found['files']:,} delete files apply: {kinds}"]
+
+
 def _told(metrics: dict[str, Any]) -> list[str]:
     """A load's metrics in words."""
     fetch, decode = metrics["fetch"], metrics["decode"]
     chunks = f"{decode['direct_chunks']:,} column chunks straight into memory, {decode['general_chunks']:,} generally"
+    deletes = metrics["deletes"]
+    deleted = [
+        f"  deleted: {deletes['rows_by_position']:,} rows by position, {deletes['rows_by_value']:,} by value;"
+        f" {deletes['records']:,} deletes in {deletes['files']:,} files read,"
+        f" {deletes['unmatched_positions']:,} positions match no row of these files"
+    ]
     return [
         f"  last load: {metrics['rows']:,} rows, {_size(metrics['result_bytes'])} in {metrics['wall_s']:.2f} s, CPU"
         f" {metrics['cpu_user_s']:.2f} s user, {metrics['cpu_system_s']:.2f} s system",
@@ -260,6 +275,7 @@ def _told(metrics: dict[str, Any]) -> list[str]:
         f" {fetch['mb_per_s']:,.0f} MB/s",
         f"  decoded: {_size(decode['bytes'])}, {decode['mb_per_s']:,.0f} MB/s a thread, CPU {decode['cpu_s']:.2f} s;"
         f" {chunks}",
+        *(deleted if deletes["files"] else []),
         f"  bound by {metrics['bound']['by']}: {metrics['bound']['why']}",
     ]
 

@@ -2,8 +2,10 @@
 //!
 //! The one room that calls fetch, parquet and frame in turn. Four stages, each concurrent inside:
 //!
-//! 1. [`open`]: footers of all files; columns matched; row groups that cannot match the filter dropped.
-//! 2. [`select`]: with a filter, its columns decoded first: which rows survive (skipped without one).
+//! 1. [`open`]: footers of all files; columns matched; row groups that cannot match the filter dropped. [`deletes`]: the
+//!    row deletes of those files, read at the same time.
+//! 2. [`select`]: with a filter, its columns decoded first: which rows survive (skipped without one); before it deletes
+//!    by position, after it those by value.
 //! 3. memory for every column of the result, exactly as long as the rows that survive.
 //! 4. [`columns`]: column chunks fetched in units of some 16 MiB under a budget of bytes in flight, each decoded as soon
 //!    as it is there ([`column`]; longer ones while they come), on as many cores as allowed, straight into that memory.
@@ -12,6 +14,8 @@
 
 mod column;
 mod columns;
+mod deletes;
+mod leaves;
 mod open;
 pub mod request;
 mod select;
@@ -134,13 +138,15 @@ pub async fn load(
         progress: Arc::clone(progress),
         metrics: LoadMetrics::default(),
     });
-    let mut groups = open::open(&context, files).await?;
+    let (mut groups, deletes) = futures::try_join!(open::open(&context, &files), deletes::read(&context, &files))?;
     context.metrics.stage("open", started.elapsed());
+    groups = deletes::apply_positions(&context, &deletes, groups);
     if context.predicate != Predicate::True {
         let selecting = Instant::now();
         groups = select::select(&context, groups).await?;
         context.metrics.stage("select", selecting.elapsed());
     }
+    groups = deletes::apply_values(&context, Arc::new(deletes), groups).await?;
     if let Some(limit) = context.request.limit {
         open::cut(&mut groups, limit);
     }
