@@ -292,9 +292,10 @@ def test_random_deletes_of_all_kinds(tmp_path: Path) -> None:
         each for each, key in alive.items() if key == 5 or each > 190_000
     ]
     assert pyarrow.table(table.load(limit=12_345))["id"].to_pylist() == list(alive)[:12_345]
-    assert pyarrow.table(table.load("k < 500", limit=99, columns=["id"]))["id"].to_pylist() == [
-        each for each, key in alive.items() if key < 500
-    ][:99]
+    assert (
+        pyarrow.table(table.load("k < 500", limit=99, columns=["id"]))["id"].to_pylist()
+        == [each for each, key in alive.items() if key < 500][:99]
+    )
     shards = [pickle.loads(pickle.dumps(each)) for each in table.scan().shards(3)]
     assert sorted(row for shard in shards for row in ids(shard.load())) == list(alive)
     assert table.load(columns=[]).num_rows == len(alive) if table.load(columns=[]).num_rows else True
