@@ -27,7 +27,6 @@ from pyiceberg.manifest import (
     ManifestWriterV2,
     write_manifest_list,
 )
-from pyiceberg.table.snapshots import Operation, Snapshot, Summary
 from pyiceberg.table.update import AddSnapshotUpdate, AssertRefSnapshotId, SetSnapshotRefUpdate
 from pyiceberg.typedef import Record
 
@@ -53,6 +52,11 @@ class HandMade:
         """The table as it is now."""
         return headrace.Table("db.t", catalog=self._ours)
 
+    @property
+    def metadata_location(self) -> str:
+        """Where its metadata is now."""
+        return self._theirs.load_table("db.t").metadata_location
+
     def append(self, columns: Mapping[str, Sequence[Any]] | pyarrow.Table) -> list[str]:
         """Append rows; the locations of the new data files."""
         table = self.table
@@ -61,17 +65,25 @@ class HandMade:
         return [each for each in table.scan().files.locations() if each not in before]
 
     def delete_values(
-        self, keys: pyarrow.Table, ids: Mapping[str, int], *, partition: Sequence[Any] = (), spec_id: int | None = None
+        self,
+        keys: pyarrow.Table,
+        ids: Mapping[str, int],
+        *,
+        compared: Sequence[int] = (),
+        partition: Sequence[Any] = (),
+        spec_id: int | None = None,
+        folder: Path | None = None,
     ) -> DataFile:
-        """An equality delete file of these keys; `ids` are their columns' field ids."""
+        """An equality delete file of these keys; `ids` are their columns' field ids, all of which are `compared`, or
+        those given; `folder` is the table's own unless said."""
         fields = [field.with_metadata({"PARQUET:field_id": str(ids[field.name])}) for field in keys.schema]
-        location, size = self._parquet(keys.cast(pyarrow.schema(fields)))
+        location, size = self._parquet(keys.cast(pyarrow.schema(fields)), folder)
         return self._file(
             content=DataFileContent.EQUALITY_DELETES,
             file_path=location,
             file_size_in_bytes=size,
             record_count=keys.num_rows,
-            equality_ids=list(ids.values()),
+            equality_ids=list(compared or ids.values()),
             partition=Record(*partition),
             spec_id=spec_id,
         )
@@ -127,26 +139,27 @@ class HandMade:
                         status=ManifestEntryStatus.ADDED, snapshot_id=snapshot_id, sequence_number=None, data_file=each
                     )
                 )
-        location, sequence = f"{folder}/snap-{snapshot_id}.avro", metadata.last_sequence_number + 1
+        location, sequence = f"{folder}/snap-{snapshot_id}.avro", getattr(metadata, "last_sequence_number", 0) + 1
         parent_id = parent.snapshot_id if parent else None
         output = table.io.new_output(location)
         with write_manifest_list(2, output, snapshot_id, parent_id, sequence, "deflate") as manifests:
             manifests.add_manifests([*(parent.manifests(table.io) if parent else []), writer.to_manifest_file()])
-        snapshot = Snapshot(
-            snapshot_id=snapshot_id,
-            parent_snapshot_id=parent_id,
-            sequence_number=sequence,
-            timestamp_ms=max(int(time.time() * 1000), metadata.last_updated_ms + 1),
-            manifest_list=location,
-            summary=Summary(Operation.OVERWRITE),
-            schema_id=metadata.current_schema_id,
-        )
+        snapshot = {
+            "snapshot-id": snapshot_id,
+            "parent-snapshot-id": parent_id,
+            "sequence-number": sequence,
+            "timestamp-ms": max(int(time.time() * 1000), metadata.last_updated_ms + 1),
+            "manifest-list": location,
+            "summary": {"operation": "overwrite"},
+            "schema-id": metadata.current_schema_id,
+        }
+        head = {"action": "set-snapshot-ref", "ref-name": "main", "type": "branch", "snapshot-id": snapshot_id}
         self._theirs.commit_table(
             table,
-            (AssertRefSnapshotId(ref="main", snapshot_id=parent_id),),
+            (AssertRefSnapshotId.model_validate({"ref": "main", "snapshot-id": parent_id}),),
             (
-                AddSnapshotUpdate(snapshot=snapshot),
-                SetSnapshotRefUpdate(ref_name="main", type="branch", snapshot_id=snapshot_id),
+                AddSnapshotUpdate.model_validate({"snapshot": snapshot}),
+                SetSnapshotRefUpdate.model_validate(head),
             ),
         )
 
@@ -155,10 +168,10 @@ class HandMade:
         found: list[dict[str, Any]] = pyarrow.table(self.table.load(**options)).to_pylist()
         return found
 
-    def _parquet(self, rows: pyarrow.Table, **options: Any) -> tuple[str, int]:
-        base = self.table.metadata.location.removeprefix("file://")
-        path = Path(base) / "data" / f"{uuid.uuid4()}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def _parquet(self, rows: pyarrow.Table, folder: Path | None = None, **options: Any) -> tuple[str, int]:
+        folder = folder or Path(self.table.metadata.location.removeprefix("file://")) / "data"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{uuid.uuid4()}.parquet"
         pyarrow.parquet.write_table(rows, path, **options)
         return f"file://{path}", path.stat().st_size
 

@@ -14,7 +14,7 @@ from typing import Any
 import headrace
 import pyarrow
 import pytest
-from headrace.errors import HeadraceError, MetaflowTableInvalidData
+from headrace.errors import HeadraceError, MetaflowTableConflict, MetaflowTableInvalidData
 
 from tests.servers import duck
 from tests.table.compare import rows
@@ -62,7 +62,7 @@ def test_position_deletes_of_duckdb(warehouse: Warehouse, deleted: str) -> None:
 
 def test_the_snapshot_before_the_deletes_is_read(warehouse: Warehouse, deleted: str) -> None:
     table = warehouse.theirs.load_table(deleted)
-    before = sorted(table.metadata.snapshots, key=lambda each: each.sequence_number)[-2]
+    before = sorted(table.metadata.snapshots, key=lambda each: each.sequence_number or 0)[-2]
 
     ours = warehouse.table(table, snapshot_id=before.snapshot_id)
 
@@ -81,7 +81,7 @@ def test_whole_files_that_pyiceberg_deleted_or_rewrote_are_no_row_deletes(wareho
 
 
 @pytest.mark.parametrize("version", ["2", "3"])
-def test_many_deletes_of_duckdb(warehouse: Warehouse, version: str) -> None:
+def test_many_deletes_of_duckdb(warehouse: Warehouse, version: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Several data files and several deletes of each; in v3 vectors, which replace one another."""
     name = warehouse.fresh_name()
     path = f"s3://{warehouse.server.bucket}/{name}"  # the table bucket takes no Puffin files
@@ -102,6 +102,9 @@ def test_many_deletes_of_duckdb(warehouse: Warehouse, version: str) -> None:
     assert frame.num_rows < plan.rows == 60_000
     assert plan.report["deletes"]["vectors" if version == "3" else "position"] >= 3
     assert frame.metrics["deletes"]["rows_by_position"] == 60_000 - frame.num_rows
+    for secret in ("credential", "s3.access-key-id", "s3.secret-access-key"):
+        variable = f"HEADRACE_CATALOG__SEAWEED__{secret.upper().replace('.', '__').replace('-', '_')}"
+        monkeypatch.setenv(variable, warehouse.server.catalog_properties[secret])
     shards = [pickle.loads(pickle.dumps(each)) for each in plan.shards(2)]
     assert sorted(row for shard in shards for row in ids(shard.load())) == ids(expected)
     filtered = pyarrow.table(ours.load("id >= 18990 and id < 21010", columns=["text"]))
@@ -172,9 +175,10 @@ def test_columns_renamed_dropped_and_promoted_since(tmp_path: Path) -> None:
     assert found.column_names == ["key", "s"]
     assert sorted(found["key"].to_pylist()) == expected
 
-    nested = pyarrow.array([{"a": 0}], pyarrow.struct([pyarrow.field("a", pyarrow.int32())]))
     inner = pyarrow.field("a", pyarrow.int32(), metadata={"PARQUET:field_id": str(id_of["s.a"])})
-    made.commit(made.delete_nested(nested.cast(pyarrow.struct([inner])), "s", fields.find_field("s").field_id))
+    nested = pyarrow.table({"s": pyarrow.array([{"a": 0}], pyarrow.struct([inner]))})
+    outer = {"s": fields.find_field("s").field_id}
+    made.commit(made.delete_values(nested, outer, compared=[id_of["s.a"]]))
     left = [each for each in expected if each % 3 != 0]
     assert sorted(pyarrow.table(made.table.load())["key"].to_pylist()) == left
     with made.table.update_schema() as change:
@@ -285,32 +289,32 @@ def test_random_deletes_of_all_kinds(tmp_path: Path) -> None:
             alive.pop(places[path][at], None)
         alive = {each: key for each, key in alive.items() if key not in gone}
     table = made.table
+    order = [each for path in table.scan().files.locations() for each in places[path]]
+    alive = {each: alive[each] for each in order if each in alive}
     loaded = pyarrow.table(table.load())
     assert loaded["id"].to_pylist() == list(alive)  # in the order of the files
     assert loaded["text"].to_pylist() == [f"text {each}" for each in alive]
-    assert ids(table.load("k = 5 or id > 190000")) == [
-        each for each, key in alive.items() if key == 5 or each > 190_000
-    ]
+    chosen = sorted(each for each, key in alive.items() if key == 5 or each > 190_000)
+    assert ids(table.load("k = 5 or id > 190000")) == chosen
     assert pyarrow.table(table.load(limit=12_345))["id"].to_pylist() == list(alive)[:12_345]
     assert (
         pyarrow.table(table.load("k < 500", limit=99, columns=["id"]))["id"].to_pylist()
         == [each for each, key in alive.items() if key < 500][:99]
     )
     shards = [pickle.loads(pickle.dumps(each)) for each in table.scan().shards(3)]
-    assert sorted(row for shard in shards for row in ids(shard.load())) == list(alive)
-    assert table.load(columns=[]).num_rows == len(alive) if table.load(columns=[]).num_rows else True
+    assert sorted(row for shard in shards for row in ids(shard.load())) == sorted(alive)
 
 
 def test_a_damaged_delete_file_is_named(made: HandMade) -> None:
     [location] = made.append(some(0, 10))
-    wrong = made.delete_values(pyarrow.table({"id": [1]}), {"id": 2})  # the column of another field
+    wrong = made.delete_values(pyarrow.table({"id": [1]}), {"id": 1}, compared=[2])  # lacks the column
     made.commit(made.delete_positions([(location, -4)]))
     with pytest.raises(MetaflowTableInvalidData, match="position delete of row -4") as caught:
         made.table.load()
     assert str(caught.value.location).endswith(".parquet")
     made.table.rollback(made.table.metadata.snapshots[0].snapshot_id)
     made.commit(wrong)
-    with pytest.raises(HeadraceError):
+    with pytest.raises(MetaflowTableInvalidData, match="without the column of field id 2"):
         made.table.load()
 
 
@@ -346,8 +350,8 @@ def test_copy_on_write_keeps_deleted_rows_deleted(made: HandMade) -> None:
     made.table.overwrite(pyarrow.table(some(0, 3)))
     assert ids(made.table.load()) == [0, 1, 2]
     with duck.connect() as connection:
-        location = made.table.metadata_location
-        assert sorted(connection.sql(f"select id from iceberg_scan('{location}')").fetchall()) == [(0,), (1,), (2,)]
+        found = connection.sql(f"select id from iceberg_scan('{made.metadata_location}')").fetchall()
+        assert sorted(found) == [(0,), (1,), (2,)]
 
 
 def test_row_deletes_that_come_while_files_are_rewritten_are_a_conflict(
@@ -363,6 +367,6 @@ def test_row_deletes_that_come_while_files_are_rewritten_are_a_conflict(
         return stage(self, frame, **options)
 
     monkeypatch.setattr(type(table), "stage", meanwhile)
-    with pytest.raises(headrace.errors.MetaflowTableConflict, match="row deletes"):
+    with pytest.raises(MetaflowTableConflict, match="row deletes"):
         table.delete("id = 7")
     assert ids(made.table.load()) == [0, 2, 3, 4, 5, 6, 7, 8, 9]

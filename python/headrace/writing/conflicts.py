@@ -1,13 +1,14 @@
 """What changed under a write since the snapshot that it was made from, and the error that says so.
 
 Appends never conflict. What is replaced or deleted must be as it was: files that would be selected and came since
-(serializable isolation), and selected files that somebody removed, are conflicts. Must not know: catalogs, attempts.
+(serializable isolation), selected files that somebody removed, and row deletes of files that were written again, are
+conflicts. Must not know: catalogs, attempts.
 Neighbours: the engine compares files (engine/core/src/iceberg/writing/rewrite.rs), `snapshots.py` asks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -76,6 +77,22 @@ def check(found: Mapping[str, Any], fingerprint: str | None, concurrent: Sequenc
     if found["partial"]:
         message = "a file is selected in part that was not before"
         raise MetaflowTableConflict(message, location=found["partial"][0], hint=_HINT)
+
+
+def check_deletes(deleted: Collection[str], concurrent: Sequence[Snapshot]) -> None:
+    """Raise MetaflowTableConflict if rows of files that were written again were deleted since: they would come back.
+
+    Parameters
+    ----------
+    deleted : collection of str
+        Rewritten files that newer row deletes apply to.
+    concurrent : sequence of Snapshot
+        Those that came since.
+    """
+    if deleted:
+        others = [each for each in concurrent if each.operation != "append"]
+        names = " or ".join(_named(each) for each in others[:3])
+        raise _conflict(f"row deletes of {names} are about files that were written again", others[0], min(deleted))
 
 
 def _conflict(message: str, other: Snapshot, path: str | None) -> MetaflowTableConflict:

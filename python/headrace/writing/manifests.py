@@ -124,6 +124,15 @@ class Manifests:
         files, _ = _engine.plan(self._store, plan_request("table", metadata, snapshot))
         return set(files.locations())
 
+    def deleted_since(
+        self, metadata: TableMetadata, snapshot: Snapshot | None, selection: Selection, base: Snapshot | None
+    ) -> set[str]:
+        """Locations of selected files that row deletes apply to which came after the snapshot `base`."""
+        from headrace import _engine
+
+        files, _ = _engine.plan(self._store, plan_request("table", metadata, snapshot), selection.filter)
+        return set(files.deleted_since(base.sequence_number if base else 0))
+
     def write_list(
         self, metadata: TableMetadata, parent: Snapshot | None, parts: Parts, sequence_number: int
     ) -> tuple[str, int]:

@@ -112,6 +112,9 @@ class Replace(Change):
         found = self._select(manifests, metadata, parent, files, ids, dry=False)
         manifests.wrote([each["path"] for each in found["manifests"]])
         conflicts.check(found, self._fingerprint, concurrent)
+        if self._selection.rewritten and any(each.operation != "append" for each in concurrent):
+            deleted = manifests.deleted_since(metadata, parent, self._selection, self._base)
+            conflicts.check_deletes(deleted.intersection(self._selection.rewritten), concurrent)
         added, counts = self._files.manifests(manifests, metadata)
         gone = Counts(found["files"], found["rows"], found["bytes"], found["partitions"])
         if not counts.files and not gone.files:

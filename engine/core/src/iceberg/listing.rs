@@ -129,7 +129,8 @@ impl Judge {
         let partitions = self.partitions(&entries, &live, spec)?;
         let planned = live.iter().enumerate().map(|(at, entry)| {
             let partition = (spec.id, tuple_key(&partitions, at)?);
-            self.planned(&entries, entry, spec, partition).map_err(|e| e.at(entries.path(entry.row).unwrap_or_default()))
+            self.planned(&entries, entry, spec, partition)
+                .map_err(|e| e.at(entries.path(entry.row).unwrap_or_default()))
         });
         planned.collect()
     }

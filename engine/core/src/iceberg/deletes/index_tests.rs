@@ -47,7 +47,11 @@ fn positions(name: &str, sequence: i64, day: i32, paths: Paths) -> Planned {
 }
 
 fn vector(name: &str, sequence: i64, path: &str) -> Planned {
-    Planned { file: delete(name, DeleteKind::Vector, sequence), partition: partition(1), paths: Paths::One(path.into()) }
+    Planned {
+        file: delete(name, DeleteKind::Vector, sequence),
+        partition: partition(1),
+        paths: Paths::One(path.into()),
+    }
 }
 
 /// Data files: path, day, sequence number.
@@ -137,8 +141,12 @@ fn a_vector_replaces_positions_but_not_values() {
 
 #[test]
 fn tables_of_keys_are_numbered_by_partition() {
-    let planned =
-        vec![equality("g", 5, None), equality("a", 6, partition(1)), equality("b", 6, partition(2)), vector("v", 1, "x")];
+    let planned = vec![
+        equality("g", 5, None),
+        equality("a", 6, partition(1)),
+        equality("b", 6, partition(2)),
+        vector("v", 1, "x"),
+    ];
     let index = DeleteIndex::new(planned).unwrap();
     let scopes: HashMap<&str, i32> =
         index.list().files().iter().map(|file| (file.location.as_str(), file.scope)).collect();

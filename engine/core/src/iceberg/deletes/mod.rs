@@ -220,4 +220,3 @@ fn column<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a ArrayRef> {
 fn bad(name: &str) -> Error {
     Error::new(Kind::InvalidData, format!("not a file list: the delete files' {name:?} is missing or wrong"))
 }
-

@@ -65,7 +65,8 @@ fn treemap(bytes: &[u8]) -> Result<RoaringTreemap> {
             return Err(bad(format!("the key {key} of a bitmap is negative or not above the one before it")));
         }
         rest = after;
-        let bitmap = RoaringBitmap::deserialize_from(&mut rest).map_err(|e| bad(format!("its bitmap is wrong: {e}")))?;
+        let bitmap =
+            RoaringBitmap::deserialize_from(&mut rest).map_err(|e| bad(format!("its bitmap is wrong: {e}")))?;
         bitmaps.push((key, bitmap));
     }
     if !rest.is_empty() {

@@ -100,9 +100,8 @@ impl KeyColumns {
     pub fn new(columns: Vec<ArrayRef>) -> Result<KeyColumns> {
         let plain = |column: ArrayRef| match column.data_type() {
             DataType::Int32 | DataType::Date32 | DataType::Time64(_) | DataType::Timestamp(_, _) => {
-                let widened = cast(&column, &DataType::Int64).or_else(|_| {
-                    cast(&column, &DataType::Int32).and_then(|narrow| cast(&narrow, &DataType::Int64))
-                });
+                let widened = cast(&column, &DataType::Int64)
+                    .or_else(|_| cast(&column, &DataType::Int32).and_then(|narrow| cast(&narrow, &DataType::Int64)));
                 widened.map_err(|e| Error::new(Kind::Internal, e.to_string()))
             }
             DataType::Boolean
