@@ -66,6 +66,8 @@ class _Scan:
         columns: Sequence[str] | None = None,
         *,
         strings: str = "view",
+        dates: str = "date",
+        categories: Sequence[str] = (),
         progress: ProgressOption = None,
         num_threads: int | None = None,
         memory_limit: int | None = None,
@@ -78,6 +80,11 @@ class _Scan:
             A choice among the scan's columns, "a.b" for a field of a struct. None loads all of them.
         strings : {"view", "large_string"}, default "view"
             Arrow layout of strings: "view" for Polars and DuckDB, "large_string" for pandas and PyArrow.
+        dates : {"date", "seconds"}, default "date"
+            Dates as date32, or as timestamp[s], whose memory NumPy and pandas take as it is.
+        categories : sequence of str
+            Top-level columns of strings or binary to load as dictionaries (int32 positions, values in order of
+            appearance): a file's own dictionaries are taken over, no string is made a row.
         progress : bool, callable or None
             None: a bar on a terminal for work over a second. False: silence. A callable gets (bytes
             done, bytes in all).
@@ -115,6 +122,8 @@ class _Scan:
             "name_mapping": self.name_mapping,
             "limit": self.limit,
             "strings": strings,
+            "dates": dates,
+            "categories": schema.select(categories).names if categories else [],
             "threads": num_threads,
             "memory_limit": memory_limit,
         }
@@ -131,11 +140,11 @@ class _Scan:
         return deque(maxlen=1)
 
     def to_pandas(self, columns: Sequence[str] | None = None, **options: Any) -> pandas.DataFrame:
-        """Load straight into pandas: strings are decoded into the layout that pandas has kernels for.
+        """Load straight into pandas: strings, dates and categories are decoded into the layout that pandas takes.
 
         `options` are those of `MetaflowDataFrame.to_pandas`.
         """
-        return self.load(columns, strings="large_string").to_pandas(**options)
+        return _to_pandas(self.load, columns, options)
 
     def to_polars(self, columns: Sequence[str] | None = None) -> polars.DataFrame:
         """Load straight into Polars, without a copy."""
@@ -248,6 +257,15 @@ class ScanPlan(_Scan):
 
     def __repr__(self) -> str:
         return f"<ScanPlan {self.explain()}>"
+
+
+def _to_pandas(load: Callable[..., MetaflowDataFrame], columns: Sequence[str] | None, options: dict[str, Any]) -> Any:
+    """What `load` gives as a pandas.DataFrame, decoded into the layout that `options` of `to_pandas` ask for."""
+    dates = "seconds" if options.get("dtype_backend", "auto") == "auto" else "date"
+    categories = options.pop("categories", ())
+    categories = categories if isinstance(categories, str) else list(categories)
+    frame = load(columns, strings="large_string", dates=dates, categories=categories)
+    return frame.to_pandas(categories=categories, **options)
 
 
 def _deletes(found: dict[str, int]) -> list[str]:

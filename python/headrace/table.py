@@ -23,6 +23,7 @@ from headrace.inspection import Inspection
 from headrace.plan import ProgressOption, ScanPlan
 from headrace.writing.administration import Administration
 from headrace.writing.create import create
+from headrace.writing.maintenance import Maintenance
 from headrace.writing.manifests import plan_request
 from headrace.writing.surface import Writes
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from headrace.filters import Expression
 
 
-class Table(Writes, Administration, Inspection):
+class Table(Writes, Administration, Maintenance, Inspection):
     """A warehouse table, pinned to one snapshot until it is written to: then it shows what it wrote.
 
     Parameters
@@ -149,8 +150,11 @@ class Table(Writes, Administration, Inspection):
             As in `Table`.
         location : str or None
             The table's folder; None: where the catalog puts it.
-        if_exists : {"error", "ok"}
-            "ok" opens the table that is there, if it has the columns that are asked for.
+        if_exists : {"error", "ok", "replace"}
+            "ok" opens the table that is there, if it has the columns that are asked for. "replace" makes the table that
+            is there what is asked for, in one commit and without rows: it keeps its location, its other branches and
+            tags, properties that are not given, and its snapshots until they expire. Columns of the same name and
+            type keep their field ids.
 
         Raises
         ------
@@ -163,8 +167,11 @@ class Table(Writes, Administration, Inspection):
         """
         identifier = parse_identifier(name)
         opened = catalog if isinstance(catalog, Catalog) else load_catalog(catalog)
-        create(opened, identifier, schema, partition_by, sort_by, properties, location, if_exists)
-        return cls(identifier, catalog=opened)
+        replacing = create(opened, identifier, schema, partition_by, sort_by, properties, location, if_exists)
+        table = cls(identifier, catalog=opened)
+        if replacing is not None:
+            table._define_anew(replacing, partition_by, sort_by, properties)
+        return table
 
     @classmethod
     def from_pyiceberg(cls, table: Any) -> Table:

@@ -47,12 +47,6 @@ impl FileList {
         Ok(locations.iter().flatten().map(str::to_string).collect())
     }
 
-    /// Locations of files that row deletes of larger sequence numbers than this one apply to.
-    fn deleted_since(&self, py: Python<'_>, sequence_number: i64) -> PyResult<Vec<String>> {
-        let found = self.inner.deleted_since(sequence_number).map_err(|error| to_python(py, &error))?;
-        Ok(found.into_iter().map(str::to_string).collect())
-    }
-
     fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let bytes = self.inner.to_bytes().map_err(|error| to_python(py, &error))?;
         Ok(PyBytes::new(py, &bytes))

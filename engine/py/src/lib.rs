@@ -11,6 +11,7 @@ mod files;
 mod frame;
 mod gate;
 mod load;
+mod maintenance;
 mod numpy;
 mod pylist;
 mod pytime;
@@ -27,6 +28,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<frame::Frame>()?;
     module.add_class::<column::Column>()?;
     module.add_class::<writing::Keys>()?;
+    module.add_class::<maintenance::Listing>()?;
     module.add_function(wrap_pyfunction!(store::http_request, module)?)?;
     module.add_function(wrap_pyfunction!(store::aws_credentials, module)?)?;
     module.add_function(wrap_pyfunction!(files::plan, module)?)?;
@@ -42,5 +44,9 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(writing::list_partitions, module)?)?;
     module.add_function(wrap_pyfunction!(writing::rewrite_manifests, module)?)?;
     module.add_function(wrap_pyfunction!(writing::write_manifest_list, module)?)?;
+    module.add_function(wrap_pyfunction!(maintenance::remove_expired, module)?)?;
+    module.add_function(wrap_pyfunction!(maintenance::cluster_manifests, module)?)?;
+    module.add_function(wrap_pyfunction!(maintenance::pack_files, module)?)?;
+    module.add_function(wrap_pyfunction!(maintenance::fill_lineage, module)?)?;
     Ok(())
 }

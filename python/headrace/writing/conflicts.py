@@ -8,7 +8,7 @@ Neighbours: the engine compares files (engine/core/src/iceberg/writing/rewrite.r
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -67,6 +67,9 @@ def check(found: Mapping[str, Any], fingerprint: str | None, concurrent: Sequenc
         other = by_id[conflict["snapshot_id"]]
         message = f"{_named(other)} added rows to what is replaced or deleted"
         raise _conflict(message, other, conflict["path"])
+    if deletes := found["deletes"]:
+        other = by_id.get(deletes["snapshot_id"], concurrent[0])
+        raise _conflict(f"{_named(other)} deleted rows of a file that is written again", other, deletes["path"])
     if found["missing"] or (fingerprint is not None and found["fingerprint"] != fingerprint):
         removing = [each for each in concurrent if each.operation != "append"] or list(concurrent)
         path = found["missing"][0] if found["missing"] else None
@@ -77,22 +80,6 @@ def check(found: Mapping[str, Any], fingerprint: str | None, concurrent: Sequenc
     if found["partial"]:
         message = "a file is selected in part that was not before"
         raise MetaflowTableConflict(message, location=found["partial"][0], hint=_HINT)
-
-
-def check_deletes(deleted: Collection[str], concurrent: Sequence[Snapshot]) -> None:
-    """Raise MetaflowTableConflict if rows of files that were written again were deleted since: they would come back.
-
-    Parameters
-    ----------
-    deleted : collection of str
-        Rewritten files that newer row deletes apply to.
-    concurrent : sequence of Snapshot
-        Those that came since.
-    """
-    if deleted:
-        others = [each for each in concurrent if each.operation != "append"]
-        names = " or ".join(_named(each) for each in others[:3])
-        raise _conflict(f"row deletes of {names} are about files that were written again", others[0], min(deleted))
 
 
 def _conflict(message: str, other: Snapshot, path: str | None) -> MetaflowTableConflict:

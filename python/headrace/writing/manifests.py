@@ -39,6 +39,18 @@ class Parts:
     replaced: list[str] = field(default_factory=list)
     new: Counts = field(default_factory=Counts)
     gone: Counts = field(default_factory=Counts)
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """Further members of the snapshot's summary."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The list of a new snapshot: where it is, the row ids that it hands out, delete files that it drops and keeps."""
+
+    location: str
+    row_ids: int
+    deletes_dropped: int
+    deletes_left: int
 
 
 class Manifests:
@@ -66,9 +78,16 @@ class Manifests:
         return self._store
 
     def append(
-        self, metadata: TableMetadata, files: Sequence[StagedFile], shared: bool = True
+        self,
+        metadata: TableMetadata,
+        files: Sequence[StagedFile],
+        shared: bool = True,
+        sequence_number: int | None = None,
     ) -> tuple[list[Descriptor], Counts]:
-        """Manifests that list files as added. `shared`: they serve every attempt of the commit."""
+        """Manifests that list files as added.
+
+        `shared`: they serve every attempt of the commit. `sequence_number`: of the files' data; None: the snapshot's.
+        """
         from headrace import _engine
 
         made: list[Descriptor] = []
@@ -78,6 +97,7 @@ class Manifests:
             request = self.layout(metadata, spec_id) | {
                 "snapshot_id": self.snapshot_id,
                 "prefix": self.prefix(metadata),
+                "data_sequence_number": sequence_number,
             }
             answer = json.loads(_engine.write_manifests(self._store, texts, json.dumps(request)))
             made += answer["manifests"]
@@ -111,11 +131,38 @@ class Manifests:
             "concurrent": list(concurrent),
             "isolation": selection.isolation,
             "only_rewritten": selection.only_rewritten,
+            "keeps_sequence": selection.keeps_sequence,
             "dry": dry,
         }
         text = _engine.rewrite_manifests(self._store, list(files), json.dumps(request), selection.filter)
         answer: dict[str, Any] = json.loads(text)
         return answer
+
+    def cluster(self, metadata: TableMetadata, snapshot: Snapshot) -> dict[str, Any]:
+        """The data manifests of a snapshot again, sorted by partition; see the engine's cluster.rs."""
+        from headrace import _engine
+
+        layout = self.layout(metadata, metadata.spec.spec_id)
+        request = {
+            "format_version": metadata.format_version,
+            "schema": layout["schema"],
+            "specs": [each.to_json() for each in metadata.specs.values()],
+            "snapshot_id": self.snapshot_id,
+            "prefix": self.prefix(metadata),
+            "manifest_list": snapshot.manifest_list,
+            "manifests": list(snapshot.manifests),
+            "target_size": layout["target_size"],
+        }
+        answer: dict[str, Any] = json.loads(_engine.cluster_manifests(self._store, json.dumps(request)))
+        self.wrote([each["path"] for each in answer["manifests"]], shared=True)
+        return answer
+
+    def listed(self, snapshot: Snapshot) -> set[str]:
+        """Locations of a snapshot's manifests."""
+        from headrace import _engine
+
+        frame = _engine.list_manifests(self._store, snapshot.manifest_list, list(snapshot.manifests))
+        return set(frame.column(0).to_pylist())
 
     def live(self, metadata: TableMetadata, snapshot: Snapshot) -> set[str]:
         """Locations of a snapshot's data files: reads all its manifests."""
@@ -124,19 +171,10 @@ class Manifests:
         files, _ = _engine.plan(self._store, plan_request("table", metadata, snapshot))
         return set(files.locations())
 
-    def deleted_since(
-        self, metadata: TableMetadata, snapshot: Snapshot | None, selection: Selection, base: Snapshot | None
-    ) -> set[str]:
-        """Locations of selected files that row deletes apply to which came after the snapshot `base`."""
-        from headrace import _engine
-
-        files, _ = _engine.plan(self._store, plan_request("table", metadata, snapshot), selection.filter)
-        return set(files.deleted_since(base.sequence_number if base else 0))
-
     def write_list(
         self, metadata: TableMetadata, parent: Snapshot | None, parts: Parts, sequence_number: int
-    ) -> tuple[str, int]:
-        """The list of the new snapshot: (its location, row ids that it hands out)."""
+    ) -> Listed:
+        """The list of the new snapshot."""
         from headrace import _engine
 
         self._lists += 1
@@ -160,7 +198,7 @@ class Manifests:
         answer = json.loads(_engine.write_manifest_list(self._store, json.dumps(request)))
         own = {each["path"] for each in parts.added}
         self._merged = [each for each in answer["merged"] if each in own]
-        return location, answer["added_rows"]
+        return Listed(location, answer["added_rows"], answer["deletes_dropped"], answer["deletes_left"])
 
     def _merge(self, metadata: TableMetadata) -> dict[str, Any] | None:
         """When small manifests are joined, by the table's properties; None: never."""

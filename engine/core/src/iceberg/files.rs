@@ -75,17 +75,6 @@ impl FileList {
         Ok(Applied::new(list, self.runs()?.value(row).as_primitive::<Int32Type>().values()))
     }
 
-    /// Locations of entries that deletes of larger sequence numbers than this one apply to.
-    pub fn deleted_since(&self, sequence_number: i64) -> Result<Vec<&str>> {
-        let mut found = Vec::new();
-        for (row, location) in self.locations()?.iter().enumerate() {
-            if self.deletes(row)?.iter().any(|file| file.sequence_number > sequence_number) {
-                found.extend(location);
-            }
-        }
-        Ok(found)
-    }
-
     /// The row deletes of all entries, each once.
     pub fn all_deletes(&self) -> Result<Vec<Arc<DeleteFile>>> {
         let Some(list) = &self.deletes else { return Ok(Vec::new()) };
