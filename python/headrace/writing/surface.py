@@ -241,7 +241,7 @@ class Writes:
             mode = OVERWRITE_PARTITIONS if overwrite or mode is True else APPEND
         staged = list(staged)
         files = staging.take(staged, self.metadata) if staged else []
-        return self._commit(self._change_of(files, mode, staged), branch, properties)
+        return self._commit(self._change_of(files, mode, staged, branch), branch, properties)
 
     def put_data(self, mdf: Any, num_threads: int | None = None) -> list[dict[str, Any]]:
         """`stage`, as the Fast Data surface has it."""
@@ -257,7 +257,8 @@ class Writes:
         self._target(branch)
         staged = self.stage(frame)
         own = [each["path"] for each in staged]
-        return self._commit(self._change_of(staging.take(staged, self.metadata), mode, staged), branch, properties, own)
+        change = self._change_of(staging.take(staged, self.metadata), mode, staged, branch)
+        return self._commit(change, branch, properties, own)
 
     def _replace(
         self,
@@ -300,16 +301,15 @@ class Writes:
         self._moved(done.loaded)
         return done
 
-    def _change_of(self, files: list[staging.StagedFile], mode: str, staged: list[Any]) -> Change:
+    def _change_of(self, files: list[staging.StagedFile], mode: str, staged: list[Any], branch: str | None) -> Change:
         token = staging.token(files, mode)
         if mode == APPEND:
             return Append(staged, token)
         if mode in (OVERWRITE, OVERWRITE_PARTITIONS):
             rule = "all" if mode == OVERWRITE else "partitions"
             level = isolation(self.metadata.properties, "overwrite")
-            return Replace(
-                staged, token if files else uuid.uuid4().hex, Selection(rule, isolation=level), self.snapshot
-            )
+            base = self._view(self._target(branch), fresh=False).snapshot
+            return Replace(staged, token if files else uuid.uuid4().hex, Selection(rule, isolation=level), base)
         raise InvalidArgument(f"mode {mode!r}: expected append, overwrite_partitions or overwrite")
 
     def _commit(
