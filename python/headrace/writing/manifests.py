@@ -10,7 +10,7 @@ import contextlib
 import json
 import secrets
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +79,8 @@ class Manifests:
                 "snapshot_id": self.snapshot_id,
                 "prefix": self.prefix(metadata),
             }
-            answer = json.loads(_engine.write_manifests(self._store, texts, json.dumps(request)))
+            with self._given_up(request["prefix"]):
+                answer = json.loads(_engine.write_manifests(self._store, texts, json.dumps(request)))
             made += answer["manifests"]
             counts += Counts(*(answer[name] for name in ("files", "rows", "bytes", "partitions")))
         self.wrote([each["path"] for each in made], shared)
@@ -113,7 +114,8 @@ class Manifests:
             "only_rewritten": selection.only_rewritten,
             "dry": dry,
         }
-        text = _engine.rewrite_manifests(self._store, list(files), json.dumps(request), selection.filter)
+        with self._given_up(request["prefix"]):
+            text = _engine.rewrite_manifests(self._store, list(files), json.dumps(request), selection.filter)
         answer: dict[str, Any] = json.loads(text)
         return answer
 
@@ -201,6 +203,17 @@ class Manifests:
         """The commit certainly failed as a whole: nothing that was written for it is reachable, or will be."""
         self._remove([*self._attempt, *self._shared])
         self._attempt, self._shared = [], []
+
+    @contextlib.contextmanager
+    def _given_up(self, prefix: str) -> Iterator[None]:
+        """If writing fails midway, remove what has this prefix of ours: the engine names files only when all are there."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(HeadraceError):
+                found = self._store.list(prefix.rpartition("/")[0])
+                self._remove([location for location, *_ in found if location.startswith(prefix)])
+            raise
 
     def _remove(self, locations: Sequence[str]) -> None:
         if not locations:
