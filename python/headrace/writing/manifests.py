@@ -206,7 +206,7 @@ class Manifests:
 
     @contextlib.contextmanager
     def _given_up(self, prefix: str) -> Iterator[None]:
-        """If writing fails midway, remove what has this prefix of ours: the engine names files only when all are there."""
+        """Remove what has this prefix, ours alone, if writing fails midway: the engine names what is whole only."""
         try:
             yield
         except BaseException:
