@@ -216,6 +216,11 @@ class Administration:
         """Add the columns of a frame that the table does not have, as optional ones."""
         there = set(self._access.fresh().loaded().metadata.schema.names)
         wanted = described(frame, self.metadata.format_version)
+        folded = {each.casefold(): each for each in there}
+        for field in wanted.fields:  # else the columns would stay when the rows are refused
+            if folded.setdefault(field.name.casefold(), field.name) != field.name:
+                message = f"columns {folded[field.name.casefold()]!r} and {field.name!r} differ in case only"
+                raise InvalidArgument(message, hint="rename or drop one of them")
         with self.update_schema() as change:
             for field in wanted.fields:
                 if field.name not in there:

@@ -75,11 +75,9 @@ class Manifests:
         counts = Counts()
         for spec_id in sorted({each.spec for each in files}):
             texts = [each.file for each in files if each.spec == spec_id]
-            request = self.layout(metadata, spec_id) | {
-                "snapshot_id": self.snapshot_id,
-                "prefix": self.prefix(metadata),
-            }
-            with self._given_up(request["prefix"]):
+            prefix = self.prefix(metadata)
+            request = self.layout(metadata, spec_id) | {"snapshot_id": self.snapshot_id, "prefix": prefix}
+            with self._given_up(prefix):
                 answer = json.loads(_engine.write_manifests(self._store, texts, json.dumps(request)))
             made += answer["manifests"]
             counts += Counts(*(answer[name] for name in ("files", "rows", "bytes", "partitions")))
@@ -98,12 +96,13 @@ class Manifests:
         """The manifests of a snapshot again, without the files that are selected; see the engine's rewrite.rs."""
         from headrace import _engine
 
+        prefix = self.prefix(metadata)
         request = {
             "format_version": metadata.format_version,
             "schema": all_fields(metadata, metadata.schema),
             "specs": [each.to_json() for each in metadata.specs.values()],
             "snapshot_id": self.snapshot_id,
-            "prefix": self.prefix(metadata),
+            "prefix": prefix,
             "manifest_list": snapshot.manifest_list if snapshot else None,
             "manifests": list(snapshot.manifests) if snapshot else [],
             "rule": selection.rule,
@@ -114,7 +113,7 @@ class Manifests:
             "only_rewritten": selection.only_rewritten,
             "dry": dry,
         }
-        with self._given_up(request["prefix"]):
+        with self._given_up(prefix):
             text = _engine.rewrite_manifests(self._store, list(files), json.dumps(request), selection.filter)
         answer: dict[str, Any] = json.loads(text)
         return answer

@@ -6,10 +6,11 @@ do what it says.
 
 from __future__ import annotations
 
+import functools
 import json
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from headrace.access import TableAccess
 from headrace.errors import InvalidArgument
@@ -26,6 +27,21 @@ if TYPE_CHECKING:
     from headrace.dataframe import MetaflowDataFrame
     from headrace.filters import Expression
     from headrace.plan import ScanPlan
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _naming(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """A method whose errors name the table, wherever they come from."""
+
+    @functools.wraps(method)
+    def named(self: Any, /, *arguments: P.args, **options: P.kwargs) -> R:
+        with self._access.naming():
+            return method(self, *arguments, **options)
+
+    return named
+
 
 APPEND, OVERWRITE, OVERWRITE_PARTITIONS = "append", "overwrite", "overwrite_partitions"
 
@@ -50,6 +66,7 @@ class Writes:
             self, filter: str | Expression | None = None, *, params: Mapping[str, Any] | None = None
         ) -> ScanPlan: ...
 
+    @_naming
     def append(
         self,
         frame: Any,
@@ -87,6 +104,7 @@ class Writes:
             self._add_columns_of(as_frame(frame))
         return self._write(frame, APPEND, branch, properties)
 
+    @_naming
     def overwrite(
         self,
         frame: Any,
@@ -115,6 +133,7 @@ class Writes:
         """
         return self._replace(frame, filter, params, branch, properties, OVERWRITE)
 
+    @_naming
     def delete(
         self,
         filter: str | Expression,
@@ -136,6 +155,7 @@ class Writes:
             raise InvalidArgument("replace_where replaces what a filter selects", hint="overwrite(frame) replaces all")
         return self.overwrite(frame, filter, **options)
 
+    @_naming
     def upsert(
         self,
         frame: Any,
@@ -176,6 +196,7 @@ class Writes:
             raise
         return self._replaced(view, selection, staged, "upsert", target, properties)
 
+    @_naming
     def overwrite_partitions(
         self, frame: Any, *, branch: str | None = None, properties: Mapping[str, str] | None = None
     ) -> Committed:
@@ -185,6 +206,7 @@ class Writes:
         """
         return self._write(frame, OVERWRITE_PARTITIONS, branch, properties)
 
+    @_naming
     def stage(self, frame: Any, *, shard: int = 0, attempt: int = 0) -> list[dict[str, Any]]:
         """Write rows to files that no reader sees until `commit` is called with what this returns.
 
@@ -202,6 +224,7 @@ class Writes:
         """
         return staging.stage(self.metadata, self._written(frame, shard, attempt))
 
+    @_naming
     def commit(
         self,
         staged: Iterable[Any],
@@ -243,6 +266,7 @@ class Writes:
         files = staging.take(staged, self.metadata) if staged else []
         return self._commit(self._change_of(files, mode, staged, branch), branch, properties)
 
+    @_naming
     def put_data(self, mdf: Any, num_threads: int | None = None) -> list[dict[str, Any]]:
         """`stage`, as the Fast Data surface has it."""
         return staging.stage(self.metadata, self._written(mdf, 0, 0, num_threads))
@@ -257,7 +281,11 @@ class Writes:
         self._target(branch)
         staged = self.stage(frame)
         own = [each["path"] for each in staged]
-        change = self._change_of(staging.take(staged, self.metadata), mode, staged, branch)
+        try:
+            change = self._change_of(staging.take(staged, self.metadata), mode, staged, branch)
+        except BaseException:
+            discard(self._access, own)
+            raise
         return self._commit(change, branch, properties, own)
 
     def _replace(
