@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import http.server
+import ssl
 import threading
 import urllib.parse
 from collections.abc import Callable
@@ -58,9 +59,9 @@ Rule = Callable[[str, str], Fault | None]
 
 
 class Proxy:
-    """The proxy; a context manager. ``rule`` may be changed at any time; ``seen`` are the requests so far."""
+    """The proxy; a context manager, speaking TLS with a context. ``rule`` may be changed at any time; ``seen`` are the requests so far."""
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, tls: ssl.SSLContext | None = None) -> None:
         self.rule: Rule = lambda method, path: None
         self.seen: list[tuple[str, str]] = []
         self.ended = threading.Event()
@@ -81,7 +82,9 @@ class Proxy:
 
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
+        if tls:  # each connection shakes hands in its own thread, or a silent one would stop the proxy
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        self.endpoint = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True, name="proxy").start()
 
     def __enter__(self) -> Self:
