@@ -115,7 +115,7 @@ class _Scan:
         from headrace.dataframe import MetaflowDataFrame
         from headrace.progress import resolve
 
-        schema = self.schema if columns is None else self.schema.select(columns)
+        schema = self.schema if columns is None else self.schema.with_metadata(columns).select(columns)
         request = {
             "schema": schema.to_json(),
             "table_schema": self.table_schema.to_json(),

@@ -361,7 +361,7 @@ def test_row_deletes_that_come_while_files_are_rewritten_are_a_conflict(
     table = made.table
     stage = type(table).stage
 
-    def meanwhile(self: headrace.Table, frame: object, **options: int) -> list[dict[str, object]]:
+    def meanwhile(self: headrace.Table, frame: object, **options: Any) -> list[dict[str, object]]:
         monkeypatch.setattr(type(table), "stage", stage)
         made.commit(made.delete_positions([(first, 1)]))
         return stage(self, frame, **options)

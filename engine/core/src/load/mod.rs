@@ -16,6 +16,7 @@ mod column;
 mod columns;
 mod deletes;
 mod leaves;
+mod metadata;
 mod open;
 pub mod request;
 mod select;
