@@ -11,8 +11,8 @@ use bytes::Bytes;
 use futures::StreamExt;
 
 use crate::error::{Error, Kind, Result};
-use crate::load::{Context, metadata};
 use crate::load::open::Group;
+use crate::load::{Context, metadata};
 use crate::parquet::columns::{ColumnPart, repeat};
 use crate::parquet::decode::Refusal;
 use crate::parquet::fill::{self, direct, finish, give_up};
