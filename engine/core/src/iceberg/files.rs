@@ -11,6 +11,7 @@
 //! | `spec_id` | int32 | partition spec of the file |
 //! | `sequence_number` | int64 | data sequence number (0 in v1) |
 //! | `first_row_id` | int64, nullable | v3 row lineage |
+//! | `split_offsets` | list of int64, nullable | where the file's row groups begin, if the manifest says so |
 //! | `partition` | struct | one nullable field a partition field of all the specs, named by its partition field id (text) |
 //!
 //! The schema's metadata holds `partition-specs`: the JSON list of the table's specs. `[start, start + length)` is
@@ -27,6 +28,8 @@ use crate::error::{Error, Kind, Result};
 
 /// Key in the schema's metadata: the table's partition specs as JSON.
 pub const SPECS: &str = "partition-specs";
+/// The column of row groups' beginnings.
+pub const SPLIT_OFFSETS: &str = "split_offsets";
 
 /// The files of a plan or shard. Cheap to clone: columns are shared.
 #[derive(Clone, Debug)]

@@ -21,8 +21,10 @@ const RECORD_COUNT: usize = 5;
 const FILE_SIZE: usize = 6;
 const KEY_METADATA: usize = 7;
 const FIRST_ROW_ID: usize = 8;
+const SPLIT_OFFSETS: usize = 9;
+const SPLIT_OFFSET: usize = 10;
 /// Partition values follow, one slot a field of the spec, then five slots for every field with statistics.
-const PARTITIONS: usize = 9;
+const PARTITIONS: usize = 11;
 
 /// Fields of an entry: id, name, kind, required.
 const ENTRY: [(i32, &str, ColumnKind, bool); 2] =
@@ -162,6 +164,14 @@ impl<'a> Entries<'a> {
         }
     }
 
+    /// Where a file's row groups begin, None where the manifest does not say or says what cannot be.
+    pub(crate) fn split_offsets(&self, row: usize) -> Option<Vec<i64>> {
+        let items = self.decoded.columns[SPLIT_OFFSETS].items(row)?;
+        let offsets = items.map(|at| self.integer(SPLIT_OFFSET, at)).collect::<Option<Vec<i64>>>()?;
+        let is_ascending = offsets.first().is_some_and(|first| *first >= 0) && offsets.is_sorted();
+        is_ascending.then_some(offsets)
+    }
+
     /// The column of a partition field, by its position in the spec.
     pub(crate) fn partition(&self, position: usize) -> &Column {
         &self.decoded.columns[PARTITIONS + position]
@@ -226,6 +236,11 @@ fn layout(spec: &PartitionSpec, statistics: &[i32]) -> (Vec<WantField>, Vec<Colu
     let own = ENTRY.len();
     let mut kinds: Vec<_> = ENTRY.iter().chain(&DATA_FILE).map(|field| field.2).collect();
     let mut data_file: Vec<_> = DATA_FILE.iter().enumerate().map(|(at, each)| field(own + at, *each)).collect();
+
+    kinds.extend([ColumnKind::List, ColumnKind::Integer]);
+    let offset = field(SPLIT_OFFSET, (133, "element", ColumnKind::Integer, false));
+    let want = Want::List(SPLIT_OFFSETS, vec![offset]);
+    data_file.push(WantField { id: 132, name: "split_offsets".into(), required: false, want });
 
     let mut partition = Vec::new();
     for (position, each) in spec.fields.iter().enumerate() {
