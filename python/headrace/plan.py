@@ -148,8 +148,8 @@ class _Scan:
         -------
         Batches
             An iterator of MetaflowDataFrame, a context manager, and an Arrow stream that DuckDB, PyArrow and Polars
-            read directly. Files come in the plan's order, row groups and rows in theirs; filter and limit are exact. The
-            same arguments give the same frames every time.
+            read directly. Files come in the plan's order, row groups and rows in theirs; filter and limit are
+            exact. The same arguments give the same frames every time.
 
         Raises
         ------
@@ -203,14 +203,16 @@ class _Scan:
 
     def _request(self, columns: Sequence[str] | None, strings: str, **options: int | None) -> str:
         schema = self.schema if columns is None else self.schema.select(columns)
-        return json.dumps({
-            "schema": schema.to_json(),
-            "table_schema": self.table_schema.to_json(),
-            "name_mapping": self.name_mapping,
-            "limit": self.limit,
-            "strings": strings,
-            **options,
-        })
+        return json.dumps(
+            {
+                "schema": schema.to_json(),
+                "table_schema": self.table_schema.to_json(),
+                "name_mapping": self.name_mapping,
+                "limit": self.limit,
+                "strings": strings,
+                **options,
+            }
+        )
 
     @cached_property
     def _loads(self) -> deque[dict[str, Any]]:

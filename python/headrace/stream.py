@@ -20,8 +20,8 @@ class Batches(Iterator["MetaflowDataFrame"]):
     """Frames of a plan or shard, made by `ScanPlan.batches`. Each is given once, in order.
 
     Iterate over it, or hand it to whatever reads Arrow streams: ``duckdb.sql("select ... from batches")``,
-    ``pyarrow.RecordBatchReader.from_stream(batches)``, ``polars.DataFrame(batches)``. A consumer that is handed it twice
-    gets what is left the second time.
+    ``pyarrow.RecordBatchReader.from_stream(batches)``, ``polars.DataFrame(batches)``. A consumer that is handed it
+    twice gets what is left the second time.
 
     Notes
     -----

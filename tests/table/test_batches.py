@@ -46,11 +46,13 @@ def written(warehouse: Warehouse) -> tuple[Any, pyarrow.Table]:
     """Three files: one row group of 200,000 rows, several small ones, and a single one."""
     whole = data()
     table = warehouse.create(whole.schema)
-    table.append(whole.slice(0, 200_000))
+    table.append(whole.slice(290_000))  # a plan lists the newest files first
     with table.transaction() as transaction:
         transaction.set_properties({"write.parquet.row-group-limit": "7000"})
     table.append(whole.slice(200_000, 90_000))
-    table.append(whole.slice(290_000))
+    with table.transaction() as transaction:
+        transaction.set_properties({"write.parquet.row-group-limit": "1000000"})
+    table.append(whole.slice(0, 200_000))
     return table, whole
 
 
@@ -69,7 +71,7 @@ def joined(batches: Any) -> pyarrow.Table:
 def test_batches_are_the_rows_of_a_load(
     plan: ScanPlan, memory_limit: int | None, batch_rows: int | None, strings: str
 ) -> None:
-    if batch_rows == ROWS and memory_limit:
+    if batch_rows == ROWS and (memory_limit or strings == "view"):
         with pytest.raises(MemoryLimitError, match=f"{ROWS} rows"):
             list(plan.batches(memory_limit, batch_rows, strings=strings))
         return
@@ -80,7 +82,8 @@ def test_batches_are_the_rows_of_a_load(
         assert set(counts[:-1]) <= {batch_rows}
         assert 0 < counts[-1] <= batch_rows
     elif memory_limit:
-        assert max(frame.size for frame in frames) < 1.2 * memory_limit / 8
+        # What the strings of a struct point into is kept by the page.
+        assert max(frame.size for frame in frames) < 1.2 * memory_limit / 8 + (2 << 20)
         assert len(frames) > 5
     again = [len(frame) for frame in plan.batches(memory_limit, batch_rows, strings=strings)]
     assert counts == again, "the same every time"
@@ -138,16 +141,16 @@ def test_bad_arguments(plan: ScanPlan) -> None:
 
 
 def test_duckdb_reads_batches(plan: ScanPlan) -> None:
-    batches = plan.batches(LIMIT)
-    found = duckdb.sql("select count(*), sum(id), count(value), max(text) from batches").fetchone()
-    expected = plan.load()
-    assert found == duckdb.sql("select count(*), sum(id), count(value), max(text) from expected").fetchone()
+    query = "select count(*), sum(id), count(value), max(text) from given"
+    with duckdb.connect() as connection:
+        found = connection.register("given", plan.batches(LIMIT)).sql(query).fetchone()
+        assert found == connection.register("given", plan.load()).sql(query).fetchone()
 
 
 def test_duckdb_stops_early(plan: ScanPlan) -> None:
-    batches = plan.batches(LIMIT)
-    assert duckdb.sql("select id from batches limit 3").fetchall() == [(0,), (1,), (2,)]
-    batches.close()
+    with duckdb.connect() as connection, plan.batches(LIMIT) as batches:
+        connection.register("given", batches)
+        assert connection.sql("select id from given limit 3").fetchall() == [(0,), (1,), (2,)]
 
 
 def test_pyarrow_reads_batches(plan: ScanPlan) -> None:

@@ -74,9 +74,7 @@ MAKERS = {"wide floats": wide_floats, "strings": strings, "lists": lists, "mixed
 
 @pytest.mark.parametrize("layout", ["view", "large_string"])
 @pytest.mark.parametrize("name", [*MAKERS, "lineitem"])
-def test_an_estimate_is_within_15_percent(
-    warehouse: Warehouse, tables: dict[str, Any], name: str, layout: str
-) -> None:
+def test_an_estimate_is_within_15_percent(warehouse: Warehouse, tables: dict[str, Any], name: str, layout: str) -> None:
     plan = warehouse.table(tables[name]).scan()
     size = plan.load(strings=layout).size
     assert plan.estimate(strings=layout) == pytest.approx(size, rel=0.15)

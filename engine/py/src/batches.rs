@@ -4,6 +4,7 @@
 //! memory alone when it goes.
 
 use std::sync::Arc;
+use std::thread::ThreadId;
 
 use arrow_array::{RecordBatch, RecordBatchReader};
 use arrow_schema::{ArrowError, Schema, SchemaRef};
@@ -102,8 +103,8 @@ impl Batches {
                 empty.map_err(|error| to_python(py, &error))?.requested(requested, 1).schema()
             }
         };
-        let gil = GilCheck::find(py)?;
-        capsule::reader_out(py, Reader { owned: Arc::clone(&self.owned), schema, requested, gil })
+        let (gil, main) = (GilCheck::find(py)?, main_thread(py)?);
+        capsule::reader_out(py, Reader { owned: Arc::clone(&self.owned), schema, requested, gil, main })
     }
 }
 
@@ -113,13 +114,23 @@ struct Reader {
     schema: SchemaRef,
     requested: Option<Arc<Schema>>,
     gil: GilCheck,
+    /// Where Ctrl-C is looked for
+    main: Option<ThreadId>,
+}
+
+/// The calling thread, if it is Python's main one.
+fn main_thread(py: Python<'_>) -> PyResult<Option<ThreadId>> {
+    let threading = py.import("threading")?;
+    let is_main = threading.call_method0("current_thread")?.is(&threading.call_method0("main_thread")?);
+    Ok(is_main.then(|| std::thread::current().id()))
 }
 
 impl Reader {
-    /// The next frame. A consumer may or may not hold the GIL, which the engine may need meanwhile (for credentials).
+    /// The next frame. A consumer may or may not hold the GIL, which the engine may need meanwhile (for credentials), and
+    /// which is taken where it is not held only on the main thread: others may be waited for by who holds it.
     fn pull(&self) -> Result<Option<CoreFrame>, ArrowError> {
         let owned = Arc::clone(&self.owned);
-        if self.gil.is_held() {
+        if self.gil.is_held() || self.main == Some(std::thread::current().id()) {
             return Python::attach(|py| wait(py, |_| owned.next()).map_err(|error| self.interrupted(py, error)));
         }
         let failed = |error: Error| ArrowError::ExternalError(Box::new(error));

@@ -136,10 +136,12 @@ fn kept_bytes(chunk: &ColumnChunkMetaData, present: u64) -> u64 {
     let inline = INLINE_BYTES as usize;
     let known = chunk.unencoded_byte_array_data_bytes().and_then(|bytes| u64::try_from(bytes).ok());
     let is_short_on_average = known.is_none_or(|bytes| bytes <= present * u64::from(INLINE_BYTES));
-    if is_short_on_average && bounds(chunk).is_some_and(|(low, high)| low <= inline && high <= inline) {
+    // What the crate's reader gives keeps its pages in any case.
+    let is_flat = chunk.column_path().parts().len() == 1;
+    if is_flat && is_short_on_average && bounds(chunk).is_some_and(|(low, high)| low <= inline && high <= inline) {
         return 0;
     }
-    if is_all_dictionary(chunk) { dictionary_bytes(chunk) } else { uncompressed(chunk) }
+    if is_all_dictionary(chunk) { dictionary_bytes(chunk, present) } else { uncompressed(chunk) }
 }
 
 /// Lengths of the least and the greatest value.
@@ -154,18 +156,26 @@ fn is_all_dictionary(chunk: &ColumnChunkMetaData) -> bool {
     has_dictionary
         && match chunk.page_encoding_stats_mask() {
             Some(mask) => mask.encodings().all(is_dictionary),
-            // Without counts of pages: a chunk that gave its dictionary up is longer than the indexes of its values.
-            None => uncompressed(chunk) < u64::try_from(chunk.num_values()).unwrap_or(0) * 4 + dictionary_bytes(chunk),
+            // Without counts of pages: indexes take less than four bytes each.
+            None => uncompressed(chunk) < u64::try_from(chunk.num_values()).unwrap_or(0) * 4,
         }
 }
 
-/// Bytes of the dictionary page; its compressed size is where it begins and ends, so its own is told by the chunk's ratio.
-fn dictionary_bytes(chunk: &ColumnChunkMetaData) -> u64 {
+/// Bytes of the dictionary page. What the footer has is its compressed size, so either all of the chunk is compressed
+/// alike, or what is not the indexes of `present` values, packed to as many bits as its entries need, is dictionary.
+fn dictionary_bytes(chunk: &ColumnChunkMetaData, present: u64) -> u64 {
     let start = chunk.dictionary_page_offset().unwrap_or(chunk.data_page_offset());
     let compressed = u64::try_from(chunk.data_page_offset() - start).unwrap_or(0);
     let whole = u64::try_from(chunk.compressed_size()).unwrap_or(0).max(1);
-    let bytes = u128::from(compressed) * u128::from(uncompressed(chunk)) / u128::from(whole);
-    u64::try_from(bytes).unwrap_or(0)
+    let alike = u128::from(compressed) * u128::from(uncompressed(chunk)) / u128::from(whole);
+    let known = chunk.unencoded_byte_array_data_bytes().and_then(|bytes| u64::try_from(bytes).ok());
+    let average =
+        known.map(|bytes| bytes / present.max(1)).or(bounds(chunk).map(|(low, high)| (low + high) as u64 / 2));
+    let Some(average) = average else { return u64::try_from(alike).unwrap_or(0) };
+    let rest = |bits: u64| uncompressed(chunk).saturating_sub(present * bits / 8);
+    let is_enough = |bits: &u64| rest(*bits) / (average + 4) <= 1 << *bits;
+    let packed = (0..32).find(is_enough).map_or(0, rest);
+    u64::try_from(alike).unwrap_or(0).max(packed)
 }
 
 fn uncompressed(chunk: &ColumnChunkMetaData) -> u64 {
