@@ -145,6 +145,17 @@ impl Reader {
             .map_err(failed)
     }
 
+    /// The batch in the types that the consumer was told: nothing else may reach it.
+    fn as_announced(&self, frame: &CoreFrame) -> Result<RecordBatch, ArrowError> {
+        let Some(requested) = &self.requested else { return Ok(frame.batch().clone()) };
+        let batch = frame.requested(requested, available_cores());
+        let types = |schema: &Schema| schema.fields().iter().map(|field| field.data_type().clone()).collect::<Vec<_>>();
+        match types(&batch.schema()) == types(&self.schema) {
+            true => Ok(batch),
+            false => Err(ArrowError::CastError("a value does not fit the schema that was asked for".to_string())),
+        }
+    }
+
     /// A consumer knows no exceptions: Ctrl-C ends the stream here, and is raised again where Python has the word.
     fn interrupted(&self, py: Python<'_>, error: PyErr) -> ArrowError {
         if error.is_instance_of::<PyKeyboardInterrupt>(py) {
@@ -162,10 +173,7 @@ impl Iterator for Reader {
 
     fn next(&mut self) -> Option<Self::Item> {
         let frame = self.pull().transpose()?;
-        Some(frame.map(|frame| match &self.requested {
-            None => frame.batch().clone(),
-            Some(requested) => frame.requested(requested, available_cores()),
-        }))
+        Some(frame.and_then(|frame| self.as_announced(&frame)))
     }
 }
 

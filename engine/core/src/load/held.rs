@@ -22,35 +22,38 @@ pub(crate) fn encoded_bytes(group: &Group) -> u64 {
     columns.flat_map(|column| group.leaves(column)).map(|leaf| group.chunk_bytes(*leaf)).sum()
 }
 
-/// Waits for room to hold a group's chunks. None where they are not to be held: its file is in memory, or they are too
-/// long, and every part fetches what it needs of them.
-///
-/// # Errors
-/// A column that can only be decoded whole does not fit.
-pub(crate) async fn reserve(context: &Context, group: &Group, budget: &Budget, most: u64) -> Result<Option<Permit>> {
-    let bytes = encoded_bytes(group);
-    if group.file.whole.is_some() || bytes == 0 {
-        return Ok(None);
+/// Waits for room to hold a group's chunks. None where they are not to be held: its file is in memory, or they are longer
+/// than `longest`, and every part fetches what it needs of them.
+pub(crate) async fn reserve(group: &Group, budget: &Budget, longest: u64) -> Result<Option<Permit>> {
+    match encoded_bytes(group) {
+        0 => Ok(None),
+        _ if group.file.whole.is_some() => Ok(None),
+        bytes if bytes > longest => Ok(None),
+        bytes => budget.acquire(bytes).await.map(Some),
     }
-    if bytes <= most {
-        return budget.acquire(bytes).await.map(Some);
-    }
+}
+
+/// Refuses a column that can only be decoded from memory and is longer than `most` bytes.
+pub(crate) fn check(context: &Context, group: &Group, most: u64) -> Result<()> {
     for (index, field) in context.request.wanted.schema.fields().iter().enumerate() {
         let leaves = group.leaves(index);
         let chunk: u64 = leaves.iter().map(|leaf| group.chunk_bytes(*leaf)).sum();
-        if chunk > most && (leaves.len() > 1 || field.data_type().is_nested()) {
-            let (found, needed) = (chunk >> 20, (chunk / (most.max(1)) + 1) * context.request.memory_limit >> 20);
-            let message = format!(
-                "row group {} holds {found} MiB of column {:?}, which is decoded from memory, the limit is {} MiB",
-                group.index,
-                field.name(),
-                context.request.memory_limit >> 20
-            );
-            let error = Error::new(Kind::MemoryLimit, message).at(&group.file.task.location);
-            return Err(error.hint(format!("memory_limit={needed} << 20 works, or leave the column out")));
+        if chunk <= most || (leaves.len() == 1 && !field.data_type().is_nested()) {
+            continue;
         }
+        let limit = context.request.memory_limit;
+        let message = format!(
+            "row group {} holds {} MiB of column {:?}, which is decoded from memory, the limit is {} MiB",
+            group.index,
+            chunk >> 20,
+            field.name(),
+            limit >> 20
+        );
+        let needed = (u128::from(chunk) * u128::from(limit) / u128::from(most.max(1)) >> 20) + 1;
+        let error = Error::new(Kind::MemoryLimit, message).at(&group.file.task.location);
+        return Err(error.hint(format!("memory_limit={needed} << 20 works, or leave the column out")));
     }
-    Ok(None)
+    Ok(())
 }
 
 /// The group with its chunks, for which there is room.

@@ -263,16 +263,15 @@ impl Planner {
             spawn(async move { surviving(&context, vec![group?]).await })
         });
         let selected = selected.buffered(GROUPS_AHEAD).map_ok(each).try_flatten();
-        let (context, bounds, most) = (Arc::clone(&self.context), self.bounds, self.shares.held);
-        let budget = Budget::new(self.shares.held);
+        let (context, bounds, share) = (Arc::clone(&self.context), self.bounds, self.shares.held);
+        let budget = Budget::new(share);
         // One after another: were a later group given room first, the earlier one would wait for ever.
         let placed = selected.and_then(move |group| {
             let (context, budget) = (Arc::clone(&context), budget.clone());
             async move {
-                let room = match Windows::is_cut(&context.request, &group, bounds) {
-                    true => held::reserve(&context, &group, &budget, most).await?,
-                    false => None,
-                };
+                held::check(&context, &group, share)?;
+                let longest = Windows::longest_held(&context.request, &group, bounds, share);
+                let room = held::reserve(&group, &budget, longest).await?;
                 Ok((group, room))
             }
         });

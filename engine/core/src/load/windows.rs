@@ -55,10 +55,18 @@ impl Windows {
         Windows { request, bounds, waiting: VecDeque::new() }
     }
 
-    /// Whether a group will be decoded in more than one part.
-    pub fn is_cut(request: &LoadRequest, group: &Group, bounds: Bounds) -> bool {
-        let is_sparse = group.kept.as_ref().is_some_and(|kept| kept.is_sparse);
-        (bounds.batch_rows.is_some() && !is_sparse) || kept_bytes(request, group) > bounds.bytes
+    /// How long a group's chunks may be to be held for all windows that it is cut into, of `share` bytes for all groups;
+    /// 0: it is not cut.
+    ///
+    /// With a number of rows to keep to, groups that are held wait for others until a window is full. Together they stay
+    /// below the share, since their rows stay below a quarter of it: else the last one would wait for room for ever.
+    pub fn longest_held(request: &LoadRequest, group: &Group, bounds: Bounds, share: u64) -> u64 {
+        let (kept, is_sparse) = (kept_bytes(request, group), group.kept.as_ref().is_some_and(|kept| kept.is_sparse));
+        match bounds.batch_rows {
+            None if kept > bounds.bytes => share,
+            Some(_) if !is_sparse => (share / 2).min(2 * kept),
+            _ => 0,
+        }
     }
 
     /// Takes the next group; returns the windows that are full now.
