@@ -218,7 +218,7 @@ class _Scan:
     def _request(
         self, columns: Sequence[str] | None, strings: str, categories: Sequence[str] = (), **options: str | int | None
     ) -> str:
-        schema = self.schema if columns is None else self.schema.select(columns)
+        schema = self.schema if columns is None else self.schema.with_metadata(columns).select(columns)
         return json.dumps(
             {
                 "schema": schema.to_json(),

@@ -296,7 +296,8 @@ class Table(Writes, Administration, Maintenance, Inspection):
             SQL-like text ("ds >= '2026-01-01' and country in ('US', 'CA')") or `col("ds") >= ...`. Rows for which it
             is not true (false, or null) are left out, exactly.
         columns : sequence of str or None
-            Columns to give, "a.b" for a field of a struct; None gives all.
+            Columns to give, "a.b" for a field of a struct; None gives all. Where a row lies is asked for by name:
+            "_file" (its data file), "_pos" (its row in there, from 0), "_spec_id" (the file's partition spec).
         limit : int or None
             Rows at most, the first in the order of the files.
         params : mapping or None
@@ -326,7 +327,7 @@ class Table(Writes, Administration, Maintenance, Inspection):
         snapshot, table_schema = self._selected
         metadata = self.metadata
         with self._access.naming():
-            schema = table_schema.select(columns)
+            schema = table_schema.with_metadata(columns).select(columns)
             expression = as_filter(filter, params)
             bound = None if expression is None else bind(expression, table_schema).to_engine_json()
             request = plan_request(self._access.name, metadata, snapshot, table_schema)

@@ -361,12 +361,12 @@ def test_row_deletes_that_come_while_files_are_rewritten_are_a_conflict(
     table = made.table
     stage = type(table).stage
 
-    def meanwhile(self: headrace.Table, frame: object, **options: int) -> list[dict[str, object]]:
+    def meanwhile(self: headrace.Table, frame: object, **options: Any) -> list[dict[str, object]]:
         monkeypatch.setattr(type(table), "stage", stage)
         made.commit(made.delete_positions([(first, 1)]))
         return stage(self, frame, **options)
 
     monkeypatch.setattr(type(table), "stage", meanwhile)
-    with pytest.raises(MetaflowTableConflict, match="row deletes"):
+    with pytest.raises(MetaflowTableConflict, match="deleted rows of a file"):
         table.delete("id = 7")
     assert ids(made.table.load()) == [0, 2, 3, 4, 5, 6, 7, 8, 9]

@@ -26,6 +26,18 @@ fn main() {
     parquet(&folder);
     avro(&folder, &testdata);
     json(&folder, &testdata);
+    vectors(&folder);
+}
+
+/// Bitmaps by hand: one array container of 1, 4 and 9; the same as a run; none.
+fn vectors(folder: &Path) {
+    let array: &[u8] = &[0x3a, 0x30, 0, 0, 1, 0, 0, 0, 0, 0, 2, 0, 16, 0, 0, 0, 1, 0, 4, 0, 9, 0];
+    let run: &[u8] = &[0x3b, 0x30, 0, 0, 1, 0, 0, 2, 0, 1, 0, 1, 0, 2, 0];
+    for (name, count, bitmap) in [("array", 3u16, array), ("run", 3, run)] {
+        let one = [&count.to_le_bytes()[..], &1u64.to_le_bytes(), &[0; 4], bitmap].concat();
+        put(folder, "vectors", name, None, &one);
+    }
+    put(folder, "vectors", "none", None, &[0; 10]);
 }
 
 fn put(folder: &Path, target: &str, name: &str, choice: Option<u8>, bytes: &[u8]) {

@@ -157,6 +157,12 @@ class Schema:
         left = {each.field_id for each in walk(fields)}
         return Schema(fields, self.schema_id, tuple(each for each in self.identifier_field_ids if each in left))
 
+    def with_metadata(self, columns: Sequence[str] | None) -> Schema:
+        """The schema and those of `_file`, `_pos` and `_spec_id` that are named and no column of its own."""
+        named = [] if columns is None or isinstance(columns, str) else columns
+        added = tuple(METADATA[each] for each in dict.fromkeys(named) if each in METADATA and each not in self.names)
+        return replace(self, fields=self.fields + added) if added else self
+
     @cached_property
     def _top_of(self) -> Mapping[int, NestedField]:
         return {inner.field_id: top for top in self.fields for inner in walk((top,))}
@@ -173,6 +179,14 @@ class Schema:
 
     def __str__(self) -> str:
         return "table {\n" + "".join(f"  {each}\n" for each in self.fields) + "}"
+
+
+METADATA = {
+    "_file": NestedField(2147483646, "_file", PrimitiveType("string"), required=True),
+    "_pos": NestedField(2147483645, "_pos", PrimitiveType("long"), required=True),
+    "_spec_id": NestedField(2147483643, "_spec_id", PrimitiveType("int"), required=True),
+}
+"""Columns that no file holds: where a row lies (spec: "Reserved Field IDs")."""
 
 
 def _named(fields: tuple[NestedField, ...], prefix: str = "") -> Iterator[tuple[str, NestedField]]:

@@ -82,7 +82,8 @@ impl FileList {
     pub fn all_deletes(&self) -> Result<Vec<Arc<DeleteFile>>> {
         let Some(list) = &self.deletes else { return Ok(Vec::new()) };
         let used = self.used(list)?;
-        Ok(list.files().iter().zip(used).filter_map(|(file, used)| used.then(|| Arc::clone(file))).collect())
+        let files = list.files().iter().zip(used).filter(|(_, used)| *used);
+        Ok(files.map(|(file, _)| Arc::clone(file)).collect())
     }
 
     /// The batch itself.
@@ -143,8 +144,7 @@ impl FileList {
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let Some(deletes) = &self.deletes else { return write(&self.batch, Vec::new()) };
         let used = self.used(deletes)?;
-        let kept = deletes.files().iter().zip(&used).filter_map(|(file, used)| used.then(|| Arc::clone(file)));
-        let kept = DeleteList::new(kept.collect());
+        let kept = DeleteList::new(self.all_deletes()?);
         if kept.files().is_empty() {
             return write(&self.without_deletes()?, Vec::new());
         }

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use futures::StreamExt;
 
 use crate::error::{Error, Kind, Result};
-use crate::load::Context;
 use crate::load::open::Group;
+use crate::load::{Context, metadata};
 use crate::parquet::columns::{ColumnPart, repeat};
 use crate::parquet::decode::Refusal;
 use crate::parquet::fill::{self, direct, finish, give_up};
@@ -155,8 +155,11 @@ impl Column {
                 part
             }
             (Some(ColumnSource::Constant(value)), _) => {
-                let data_type = context.request.wanted.schema.field(index).data_type();
-                part.append(&constant(value, part.missing(), data_type)?)?;
+                let schema = &context.request.wanted.schema;
+                match metadata::positions(schema, index, &group) {
+                    Some(positions) => part.append(&positions)?,
+                    None => part.append(&constant(value, part.missing(), schema.field(index).data_type())?)?,
+                }
                 part
             }
             _ => return Err(Error::new(Kind::Internal, "a column without a source")),

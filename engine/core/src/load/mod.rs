@@ -19,6 +19,7 @@ mod deletes;
 mod estimate;
 mod held;
 mod leaves;
+mod metadata;
 mod open;
 pub mod request;
 mod select;

@@ -12,6 +12,7 @@ use crate::error::{Error, Kind, Result};
 use crate::fetch::PinnedObject;
 use crate::iceberg::predicate::Predicate;
 use crate::load::held::Held;
+use crate::load::metadata::add_constants;
 use crate::load::source::FileTask;
 use crate::load::{Context, columns};
 use crate::parquet::index::is_sparse;
@@ -117,7 +118,8 @@ pub(crate) async fn open(context: &Arc<Context>, files: &[FileTask]) -> Result<V
     Ok(groups)
 }
 
-async fn open_one(context: &Context, task: FileTask) -> Result<OpenFile> {
+async fn open_one(context: &Context, mut task: FileTask) -> Result<OpenFile> {
+    add_constants(&context.request.wanted.schema, &mut task);
     context.cancel.check()?;
     let object = PinnedObject::new(context.store.clone(), task.location.as_str(), task.size);
     let mut object = object.with_fetcher(context.fetcher.clone());

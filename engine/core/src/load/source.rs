@@ -30,6 +30,8 @@ pub struct FileTask {
     pub part: Option<std::ops::Range<u64>>,
     /// Identity partition values by source field id, one row each
     pub partition: HashMap<i32, ArrayRef>,
+    /// Its partition spec
+    pub spec_id: i32,
     /// Data sequence number: an equality delete is about smaller ones
     pub sequence_number: i64,
     /// Row deletes that apply
@@ -66,6 +68,7 @@ impl FileTask {
                 size,
                 part,
                 partition,
+                spec_id: spec_ids.value(row),
                 sequence_number: sequence.value(row),
                 deletes: list.deletes(row)?,
             });

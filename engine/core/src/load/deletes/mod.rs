@@ -16,6 +16,7 @@ use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use arrow_schema::Schema;
 use futures::{StreamExt, TryStreamExt};
 use roaring::RoaringTreemap;
+use serde_json::json;
 
 use crate::arena::Share;
 use crate::error::{Error, Kind, Result};
@@ -160,10 +161,9 @@ impl Context {
         let nothing = Arc::new(Schema::empty());
         let names = NameMapping::of_schema(fields);
         let wanted = Wanted { schema: Schema::empty(), defaults: Arc::default(), names, by_name: false };
-        let mut request = LoadRequest::with(wanted, nothing, &serde_json::Value::Null)?;
+        let bounds = json!({"threads": self.request.threads, "memory_limit": self.request.memory_limit});
+        let mut request = LoadRequest::with(wanted, nothing, &bounds)?;
         request.reference = self.request.reference;
-        request.threads = self.request.threads;
-        request.memory_limit = self.request.memory_limit;
         request.all_columns = true;
         Ok(Arc::new(Context {
             store: self.store.clone(),
