@@ -6,7 +6,6 @@ Must not know: manifests, Parquet, bytes. Neighbours: `headrace.catalog` finds m
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,7 @@ from headrace.plan import ProgressOption, ScanPlan
 from headrace.writing.administration import Administration
 from headrace.writing.create import create
 from headrace.writing.maintenance import Maintenance
-from headrace.writing.manifests import all_fields
+from headrace.writing.manifests import plan_request
 from headrace.writing.surface import Writes
 
 if TYPE_CHECKING:
@@ -312,8 +311,12 @@ class Table(Writes, Administration, Maintenance, Inspection):
         ------
         ColumnNotFound, FilterError
             With the nearest name, and where in the text.
-        RowDeletesError
-            The snapshot has row deletes, which this version refuses rather than return wrong rows.
+        UnsupportedError
+            A data or delete file that is encrypted or not Parquet (a deletion vector: Puffin): names it.
+
+        Notes
+        -----
+        Row deletes (position deletes, equality deletes, deletion vectors) are found here and applied by the load.
         """
         from headrace import _engine
         from headrace.filters import as_filter, bind
@@ -326,16 +329,8 @@ class Table(Writes, Administration, Maintenance, Inspection):
             schema = table_schema.select(columns)
             expression = as_filter(filter, params)
             bound = None if expression is None else bind(expression, table_schema).to_engine_json()
-            request = {
-                "table": self._access.name,
-                "format_version": metadata.format_version,
-                "snapshot_id": snapshot.snapshot_id if snapshot else None,
-                "manifest_list": snapshot.manifest_list if snapshot else None,
-                "manifests": list(snapshot.manifests) if snapshot else [],
-                "schema": all_fields(metadata, table_schema),
-                "specs": [each.to_json() for each in metadata.specs.values()],
-            }
-            files, report = _engine.plan(self._access.store(), json.dumps(request), bound)
+            request = plan_request(self._access.name, metadata, snapshot, table_schema)
+            files, report = _engine.plan(self._access.store(), request, bound)
         return ScanPlan(
             access=self._access,
             files=files,

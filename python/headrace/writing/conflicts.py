@@ -1,7 +1,8 @@
 """What changed under a write since the snapshot that it was made from, and the error that says so.
 
 Appends never conflict. What is replaced or deleted must be as it was: files that would be selected and came since
-(serializable isolation), and selected files that somebody removed, are conflicts. Must not know: catalogs, attempts.
+(serializable isolation), selected files that somebody removed, and row deletes of files that were written again, are
+conflicts. Must not know: catalogs, attempts.
 Neighbours: the engine compares files (engine/core/src/iceberg/writing/rewrite.rs), `snapshots.py` asks.
 """
 

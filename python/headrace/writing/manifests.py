@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import HeadraceError
-from headrace.iceberg import Schema, Snapshot, TableMetadata
+from headrace.iceberg import NestedField, PrimitiveType, Schema, Snapshot, TableMetadata
 from headrace.writing.staging import StagedFile
 from headrace.writing.summary import Counts
 
@@ -277,8 +277,9 @@ def all_fields(metadata: TableMetadata, schema: Schema) -> dict[str, Any]:
     return Schema(tuple(found), schema.schema_id, schema.identifier_field_ids).to_json()
 
 
-def plan_request(table: str, metadata: TableMetadata, snapshot: Snapshot | None) -> str:
-    """What the engine must know to list a snapshot's files."""
+def plan_request(table: str, metadata: TableMetadata, snapshot: Snapshot | None, schema: Schema | None = None) -> str:
+    """What the engine must know to list a snapshot's files; `schema`: as of the snapshot, if not the current one."""
+    schema = schema or metadata.schema
     return json.dumps(
         {
             "table": table,
@@ -286,10 +287,23 @@ def plan_request(table: str, metadata: TableMetadata, snapshot: Snapshot | None)
             "snapshot_id": snapshot.snapshot_id if snapshot else None,
             "manifest_list": snapshot.manifest_list if snapshot else None,
             "manifests": list(snapshot.manifests) if snapshot else [],
-            "schema": all_fields(metadata, metadata.schema),
+            "schema": all_fields(metadata, schema),
             "specs": [each.to_json() for each in metadata.specs.values()],
+            "dropped": _dropped(metadata, schema),
         }
     )
+
+
+def _dropped(metadata: TableMetadata, schema: Schema) -> list[dict[str, Any]]:
+    """Primitive fields of the table's other schemas: equality deletes may still compare them (spec: "Equality Delete
+    Files")."""
+    found: dict[int, NestedField] = {}
+    for other in metadata.schemas.values():
+        for field_id in other.names_by_id:
+            field = other.field(field_id)
+            if schema.field(field_id) is None and field is not None and isinstance(field.type, PrimitiveType):
+                found[field_id] = field
+    return [each.to_json() for each in found.values()]
 
 
 def ref_json(metadata: TableMetadata, branch: str) -> Mapping[str, Any]:

@@ -2,8 +2,10 @@
 //!
 //! The one room that calls fetch, parquet and frame in turn. Four stages, each concurrent inside:
 //!
-//! 1. [`open`]: footers of all files; columns matched; row groups that cannot match the filter dropped.
-//! 2. [`select`]: with a filter, its columns decoded first: which rows survive (skipped without one).
+//! 1. [`open`]: footers of all files; columns matched; row groups that cannot match the filter dropped. [`deletes`]: the
+//!    row deletes of those files, read at the same time.
+//! 2. [`select`]: with a filter, its columns decoded first: which rows survive (skipped without one); before it deletes
+//!    by position, after it those by value.
 //! 3. memory for every column of the result, exactly as long as the rows that survive.
 //! 4. [`columns`]: column chunks fetched in units of some 16 MiB under a budget of bytes in flight, each decoded as soon
 //!    as it is there ([`column`]; longer ones while they come), on as many cores as allowed, straight into that memory.
@@ -12,6 +14,8 @@
 
 mod column;
 mod columns;
+mod deletes;
+mod leaves;
 mod open;
 pub mod request;
 mod select;
@@ -21,7 +25,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arrow_array::ArrayRef;
-use arrow_schema::{DataType, FieldRef, Schema};
+use arrow_schema::{DataType, FieldRef, Schema, TimeUnit};
 use tokio::sync::Semaphore;
 
 use crate::arena::Account;
@@ -134,13 +138,15 @@ pub async fn load(
         progress: Arc::clone(progress),
         metrics: LoadMetrics::default(),
     });
-    let mut groups = open::open(&context, files).await?;
+    let (mut groups, deletes) = futures::try_join!(open::open(&context, &files), deletes::read(&context, &files))?;
     context.metrics.stage("open", started.elapsed());
+    groups = deletes::apply_positions(&context, &deletes, groups);
     if context.predicate != Predicate::True {
         let selecting = Instant::now();
         groups = select::select(&context, groups).await?;
         context.metrics.stage("select", selecting.elapsed());
     }
+    groups = deletes::apply_values(&context, Arc::new(deletes), groups).await?;
     if let Some(limit) = context.request.limit {
         open::cut(&mut groups, limit);
     }
@@ -149,8 +155,7 @@ pub async fn load(
     columns::check_memory(&context, &groups)?;
     let mut targets = Vec::new();
     let mut parts = Vec::new();
-    for (index, field) in laid_out(&context.request.wanted.schema, context.request.strings).fields().iter().enumerate()
-    {
+    for (index, field) in laid_out(&context.request.wanted.schema, &context.request).fields().iter().enumerate() {
         let shapes = columns::shapes(&context, &groups, index, field.data_type());
         let (target, column_parts) = ColumnTarget::new(Arc::clone(field), &shapes, &context.account)?;
         targets.push(target);
@@ -161,7 +166,7 @@ pub async fn load(
     let finish = move || targets.into_iter().map(|target| target.finish(threads)).collect::<Result<Vec<ArrayRef>>>();
     let arrays = context.compute(finish).await?;
     context.metrics.stage("decode", decoding.elapsed());
-    let output = laid_out(&context.request.output, context.request.strings);
+    let output = laid_out(&context.request.output, &context.request);
     let frame = Frame::new(Arc::new(output), arrays, total)?;
     let frame = match context.request.strings {
         StringLayout::View => frame,
@@ -172,13 +177,23 @@ pub async fn load(
     Ok(frame.with_metrics(metrics))
 }
 
-/// The schema that columns are decoded to: flat strings in the layout that is wished.
-fn laid_out(schema: &Schema, strings: StringLayout) -> Schema {
-    let field = |field: &FieldRef| match (field.data_type(), strings) {
-        (DataType::Utf8View | DataType::BinaryView, StringLayout::LargeString) => {
-            Arc::new(field.as_ref().clone().with_data_type(layout::target(field.data_type(), strings)))
-        }
-        _ => Arc::clone(field),
+/// The schema that columns are decoded to: flat strings and dates in the layout that is wished. Dictionaries always hold
+/// contiguous strings: there are few, and not every library knows dictionaries of views.
+fn laid_out(schema: &Schema, request: &LoadRequest) -> Schema {
+    let seconds = DataType::Timestamp(TimeUnit::Second, None);
+    let field = |field: &FieldRef| {
+        let is_category = request.categories.contains(field.name());
+        let dictionary = |values| DataType::Dictionary(Box::new(DataType::Int32), Box::new(values));
+        let data_type = match (field.data_type(), request.strings) {
+            (DataType::Utf8View, _) if is_category => dictionary(DataType::LargeUtf8),
+            (DataType::BinaryView, _) if is_category => dictionary(DataType::LargeBinary),
+            (DataType::Utf8View | DataType::BinaryView, StringLayout::LargeString) => {
+                layout::target(field.data_type(), request.strings)
+            }
+            (DataType::Date32, _) if request.seconds => seconds.clone(),
+            _ => return Arc::clone(field),
+        };
+        Arc::new(field.as_ref().clone().with_data_type(data_type))
     };
     Schema::new_with_metadata(schema.fields().iter().map(field).collect::<Vec<_>>(), schema.metadata().clone())
 }
