@@ -60,6 +60,9 @@ class FileList:
     def __len__(self) -> int: ...
     def slice(self, offset: int, length: int) -> FileList: ...
     def take(self, positions: Sequence[int]) -> FileList: ...
+    def split(self, count: int, by: str) -> list[FileList]:
+        """`count` lists that together mean the same rows, balanced by "bytes" or "rows"; see
+        engine/core/src/iceberg/shards.rs."""
     @property
     def total_rows(self) -> int: ...
     @property
@@ -140,6 +143,32 @@ def load(
 
     `progress(done_bytes, total_bytes)` is called on the calling thread, at most every 50 ms.
     """
+
+@final
+class Batches:
+    """Frames on their way, within a limit of memory; see engine/core/src/load/stream.rs. Ends when it is collected."""
+    @property
+    def names(self) -> list[str]: ...
+    def next(self) -> Frame | None:
+        """The next frame, None after the last one or after `close`. A failure is raised by every later call."""
+    def close(self) -> None:
+        """End requests and decoders; whoever waits for a frame gets none."""
+    def __arrow_c_schema__(self) -> object: ...
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """What is left. Pulled from with the GIL or without; Ctrl-C ends the stream."""
+
+def batches(
+    store: Store,
+    files: FileList,
+    request: str,
+    filter: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Batches:
+    """Begin to load files, frame after frame. `request` as of `load`; its `memory_limit` is of the whole stream, and
+    `batch_rows` says how many rows every frame but the last has."""
+
+def estimate(store: Store, files: FileList, request: str, sample: int) -> int:
+    """Bytes of the frame that `load` would give without a filter, from the footers of `sample` files at most."""
 
 def read_parquet(
     store: Store,

@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+mod batches;
 mod buffer;
 mod capsule;
 mod column;
@@ -27,6 +28,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<files::FileList>()?;
     module.add_class::<frame::Frame>()?;
     module.add_class::<column::Column>()?;
+    module.add_class::<batches::Batches>()?;
     module.add_class::<writing::Keys>()?;
     module.add_class::<maintenance::Listing>()?;
     module.add_function(wrap_pyfunction!(store::http_request, module)?)?;
@@ -35,6 +37,8 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(load::load, module)?)?;
     module.add_function(wrap_pyfunction!(load::read_parquet, module)?)?;
     module.add_function(wrap_pyfunction!(write::write, module)?)?;
+    module.add_function(wrap_pyfunction!(batches::batches, module)?)?;
+    module.add_function(wrap_pyfunction!(batches::estimate, module)?)?;
     module.add_function(wrap_pyfunction!(load::parquet_schema, module)?)?;
     module.add_function(wrap_pyfunction!(load::release_memory, module)?)?;
     module.add_function(wrap_pyfunction!(load::kept_memory, module)?)?;

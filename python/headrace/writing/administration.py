@@ -218,6 +218,7 @@ class Administration:
             try:
                 with self.update_schema() as change:
                     there = set(change.schema.names)
+                    _refuse_case_clashes(there, wanted)
                     missing = [each for each in wanted.fields if each.name not in there]
                     for field in missing:
                         change.add(field.name, field.type)
@@ -340,3 +341,12 @@ def _ref(metadata: TableMetadata, name: str, kind: str) -> SnapshotRef:
 def _raw_ref(metadata: TableMetadata, name: str) -> Mapping[str, Any]:
     found: Mapping[str, Any] = (metadata.raw.get("refs") or {}).get(name, {})
     return found
+
+
+def _refuse_case_clashes(there: Iterable[str], wanted: Schema) -> None:
+    """Refuse columns to be added that differ from others in case only: they would stay when the rows are refused."""
+    folded = {each.casefold(): each for each in there}
+    for field in wanted.fields:
+        if folded.setdefault(field.name.casefold(), field.name) != field.name:
+            message = f"columns {folded[field.name.casefold()]!r} and {field.name!r} differ in case only"
+            raise InvalidArgument(message, hint="rename or drop one of them")

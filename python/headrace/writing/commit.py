@@ -120,9 +120,9 @@ class _Commit:
         """The catalog was asked, and may have done what it was asked: nothing that was written may go."""
 
     def run(self) -> Committed:
-        loaded = self._catalog.load_table(self._access.identifier)
-        retry = Retry(loaded.metadata.properties)
         try:
+            loaded = self._catalog.load_table(self._access.identifier)
+            retry = Retry(loaded.metadata.properties)
             while True:
                 done = self._attempt(loaded, retry)
                 if done is not None:

@@ -10,7 +10,7 @@ import contextlib
 import json
 import secrets
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -96,12 +96,14 @@ class Manifests:
         counts = Counts()
         for spec_id in sorted({each.spec for each in files}):
             texts = [each.file for each in files if each.spec == spec_id]
+            prefix = self.prefix(metadata)
             request = self.layout(metadata, spec_id) | {
                 "snapshot_id": self.snapshot_id,
-                "prefix": self.prefix(metadata),
+                "prefix": prefix,
                 "data_sequence_number": sequence_number,
             }
-            answer = json.loads(_engine.write_manifests(self._store, texts, json.dumps(request)))
+            with self._given_up(prefix):
+                answer = json.loads(_engine.write_manifests(self._store, texts, json.dumps(request)))
             made += answer["manifests"]
             counts += Counts(*(answer[name] for name in ("files", "rows", "bytes", "partitions")))
         self.wrote([each["path"] for each in made], shared)
@@ -119,12 +121,13 @@ class Manifests:
         """The manifests of a snapshot again, without the files that are selected; see the engine's rewrite.rs."""
         from headrace import _engine
 
+        prefix = self.prefix(metadata)
         request = {
             "format_version": metadata.format_version,
             "schema": all_fields(metadata, metadata.schema),
             "specs": [each.to_json() for each in metadata.specs.values()],
             "snapshot_id": self.snapshot_id,
-            "prefix": self.prefix(metadata),
+            "prefix": prefix,
             "manifest_list": snapshot.manifest_list if snapshot else None,
             "manifests": list(snapshot.manifests) if snapshot else [],
             "rule": selection.rule,
@@ -136,7 +139,8 @@ class Manifests:
             "keeps_sequence": selection.keeps_sequence,
             "dry": dry,
         }
-        text = _engine.rewrite_manifests(self._store, list(files), json.dumps(request), selection.filter)
+        with self._given_up(prefix):
+            text = _engine.rewrite_manifests(self._store, list(files), json.dumps(request), selection.filter)
         answer: dict[str, Any] = json.loads(text)
         return answer
 
@@ -144,18 +148,19 @@ class Manifests:
         """The data manifests of a snapshot again, sorted by partition; see the engine's cluster.rs."""
         from headrace import _engine
 
-        layout = self.layout(metadata, metadata.spec.spec_id)
+        layout, prefix = self.layout(metadata, metadata.spec.spec_id), self.prefix(metadata)
         request = {
             "format_version": metadata.format_version,
             "schema": layout["schema"],
             "specs": [each.to_json() for each in metadata.specs.values()],
             "snapshot_id": self.snapshot_id,
-            "prefix": self.prefix(metadata),
+            "prefix": prefix,
             "manifest_list": snapshot.manifest_list,
             "manifests": list(snapshot.manifests),
             "target_size": layout["target_size"],
         }
-        answer: dict[str, Any] = json.loads(_engine.cluster_manifests(self._store, json.dumps(request)))
+        with self._given_up(prefix):
+            answer: dict[str, Any] = json.loads(_engine.cluster_manifests(self._store, json.dumps(request)))
         self.wrote([each["path"] for each in answer["manifests"]], shared=True)
         return answer
 
@@ -250,6 +255,17 @@ class Manifests:
         """The commit certainly failed as a whole: nothing that was written for it is reachable, or will be."""
         self._remove([*self._attempt, *self._shared])
         self._attempt, self._shared = [], []
+
+    @contextlib.contextmanager
+    def _given_up(self, prefix: str) -> Iterator[None]:
+        """Remove what has this prefix, ours alone, if writing fails midway: the engine names what is whole only."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(HeadraceError):
+                found = self._store.list(prefix.rpartition("/")[0])
+                self._remove([location for location, *_ in found if location.startswith(prefix)])
+            raise
 
     def _remove(self, locations: Sequence[str]) -> None:
         if not locations:

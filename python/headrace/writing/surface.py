@@ -6,11 +6,12 @@ do what it says.
 
 from __future__ import annotations
 
+import functools
 import json
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from headrace.access import TableAccess
 from headrace.errors import InvalidArgument
@@ -27,6 +28,21 @@ if TYPE_CHECKING:
     from headrace.dataframe import MetaflowDataFrame
     from headrace.filters import Expression
     from headrace.plan import ScanPlan
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _naming(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """A method whose errors name the table, wherever they come from."""
+
+    @functools.wraps(method)
+    def named(self: Any, /, *arguments: P.args, **options: P.kwargs) -> R:
+        with self._access.naming():
+            return method(self, *arguments, **options)
+
+    return named
+
 
 APPEND, OVERWRITE, OVERWRITE_PARTITIONS = "append", "overwrite", "overwrite_partitions"
 
@@ -51,6 +67,7 @@ class Writes:
             self, filter: str | Expression | None = None, *, params: Mapping[str, Any] | None = None
         ) -> ScanPlan: ...
 
+    @_naming
     def append(
         self,
         frame: Any,
@@ -86,6 +103,7 @@ class Writes:
         """
         return self._write(self._evolved(frame, evolve), APPEND, branch, properties)
 
+    @_naming
     def overwrite(
         self,
         frame: Any,
@@ -117,6 +135,7 @@ class Writes:
         frame = self._evolved(frame, evolve)
         return self._replace(frame, filter, params, branch, properties, OVERWRITE, seen)
 
+    @_naming
     def delete(
         self,
         filter: str | Expression,
@@ -138,6 +157,7 @@ class Writes:
             raise InvalidArgument("replace_where replaces what a filter selects", hint="overwrite(frame) replaces all")
         return self.overwrite(frame, filter, **options)
 
+    @_naming
     def upsert(
         self,
         frame: Any,
@@ -179,6 +199,7 @@ class Writes:
             raise
         return self._replaced(view, selection, staged, "upsert", target, properties, view.snapshot)
 
+    @_naming
     def overwrite_partitions(
         self,
         frame: Any,
@@ -191,9 +212,10 @@ class Writes:
 
         Parameters and errors: see `overwrite`.
         """
-        seen = self.snapshot
+        seen = self._view(self._target(branch), fresh=False).snapshot
         return self._write(self._evolved(frame, evolve), OVERWRITE_PARTITIONS, branch, properties, seen)
 
+    @_naming
     def stage(self, frame: Any, *, shard: int = 0, attempt: int = 0, evolve: bool = False) -> list[dict[str, Any]]:
         """Write rows to files that no reader sees until `commit` is called with what this returns.
 
@@ -214,6 +236,7 @@ class Writes:
         frame = self._evolved(frame, evolve)
         return staging.stage(self.metadata, self._written(frame, shard, attempt))
 
+    @_naming
     def commit(
         self,
         staged: Iterable[Any],
@@ -253,8 +276,10 @@ class Writes:
             mode = OVERWRITE_PARTITIONS if overwrite or mode is True else APPEND
         staged = list(staged)
         files = staging.take(staged, self.metadata) if staged else []
-        return self._commit(self._change_of(files, mode, staged, self.snapshot), branch, properties)
+        seen = self._view(self._target(branch), fresh=False).snapshot
+        return self._commit(self._change_of(files, mode, staged, seen), branch, properties)
 
+    @_naming
     def put_data(self, mdf: Any, num_threads: int | None = None) -> list[dict[str, Any]]:
         """`stage`, as the Fast Data surface has it."""
         return staging.stage(self.metadata, self._written(mdf, 0, 0, num_threads))
@@ -285,7 +310,11 @@ class Writes:
         self._target(branch)
         staged = self.stage(frame)
         own = [each["path"] for each in staged]
-        change = self._change_of(staging.take(staged, self.metadata), mode, staged, seen)
+        try:
+            change = self._change_of(staging.take(staged, self.metadata), mode, staged, seen)
+        except BaseException:
+            discard(self._access, own)
+            raise
         return self._commit(change, branch, properties, own)
 
     def _replace(

@@ -11,6 +11,7 @@
 //! | `spec_id` | int32 | partition spec of the file |
 //! | `sequence_number` | int64 | data sequence number (0 in v1) |
 //! | `first_row_id` | int64, nullable | v3 row lineage |
+//! | `split_offsets` | list of int64, nullable | where the file's row groups begin, if the manifest says so |
 //! | `partition` | struct | one nullable field a partition field of all the specs, named by its partition field id (text) |
 //! | `deletes` | list of int32 | the row deletes that apply, as runs (start, end, start, end ...) of the list beside it |
 //!
@@ -36,6 +37,8 @@ use crate::iceberg::deletes::{Applied, DeleteFile, DeleteList, positions, runs, 
 pub const SPECS: &str = "partition-specs";
 /// The column that names the deletes of every entry.
 pub(crate) const DELETES: &str = "deletes";
+/// The column of row groups' beginnings.
+pub const SPLIT_OFFSETS: &str = "split_offsets";
 
 /// The files of a plan or shard. Cheap to clone: columns are shared.
 #[derive(Clone, Debug)]

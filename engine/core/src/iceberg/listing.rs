@@ -5,14 +5,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, StructArray, new_null_array};
+use arrow_array::types::Int64Type;
+use arrow_array::{ArrayRef, Int32Array, Int64Array, ListArray, RecordBatch, StringArray, StructArray, new_null_array};
 use arrow_schema::{DataType, Field, Fields, Schema as ArrowSchema, SchemaRef};
 
 use crate::error::{Error, Kind, Result};
 use crate::iceberg::bounds::{Facts, proves, refute};
 use crate::iceberg::deletes::index::{Partition, Paths, Planned};
 use crate::iceberg::deletes::{DeleteFile, DeleteKind, PATH_ID};
-use crate::iceberg::files::SPECS;
+use crate::iceberg::files::{SPECS, SPLIT_OFFSETS};
 use crate::iceberg::manifest_list::{FieldSummary, ManifestFile};
 use crate::iceberg::manifests::{Entries, Entry, kind_of, spec_id_of};
 use crate::iceberg::predicate::Predicate;
@@ -273,6 +274,7 @@ impl Judge {
             Arc::new(Int32Array::from_iter_values(kept.iter().map(|_| spec.id))),
             Arc::new(Int64Array::from_iter_values(kept.iter().map(|entry| entry.sequence_number))),
             Arc::new(kept.iter().map(|entry| entry.first_row_id).collect::<Int64Array>()),
+            Arc::new(split_offsets(entries, kept)),
             Arc::new(self.partitions(entries, kept, spec)?),
         ];
         RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(internal)
@@ -298,6 +300,12 @@ impl Judge {
             Error::new(Kind::InvalidData, format!("partition spec {id} is not among the table's: {known:?}"))
         })
     }
+}
+
+fn split_offsets(entries: &Entries, kept: &[Entry]) -> ListArray {
+    let offsets = kept.iter().map(|entry| entries.split_offsets(entry.row));
+    let offsets = offsets.map(|offsets| offsets.map(|offsets| offsets.into_iter().map(Some)));
+    ListArray::from_iter_primitive::<Int64Type, _, _>(offsets)
 }
 
 fn summary_facts<'a>(summary: &'a FieldSummary, value_type: &Type) -> Facts<'a> {
@@ -326,6 +334,7 @@ fn schema(columns: &PartitionColumns, specs_json: &str) -> Result<SchemaRef> {
         Field::new("spec_id", DataType::Int32, false),
         int64("sequence_number", false),
         int64("first_row_id", true),
+        Field::new_list(SPLIT_OFFSETS, Field::new_list_field(DataType::Int64, true), true),
         Field::new("partition", DataType::Struct(partition), false),
     ];
     let metadata = HashMap::from([(SPECS.to_string(), specs_json.to_string())]);

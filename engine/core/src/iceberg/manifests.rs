@@ -27,8 +27,10 @@ const EQUALITY_ID: usize = 10;
 const REFERENCED: usize = 11;
 const CONTENT_OFFSET: usize = 12;
 const CONTENT_SIZE: usize = 13;
+const SPLIT_OFFSETS: usize = 14;
+const SPLIT_OFFSET: usize = 15;
 /// Partition values follow, one slot a field of the spec, then five slots for every field with statistics.
-const PARTITIONS: usize = 14;
+const PARTITIONS: usize = 16;
 
 /// Fields of an entry: id, name, kind, required.
 const ENTRY: [(i32, &str, ColumnKind, bool); 2] =
@@ -207,6 +209,14 @@ impl<'a> Entries<'a> {
         }
     }
 
+    /// Where a file's row groups begin, None where the manifest does not say or says what cannot be.
+    pub(crate) fn split_offsets(&self, row: usize) -> Option<Vec<i64>> {
+        let items = self.decoded.columns[SPLIT_OFFSETS].items(row)?;
+        let offsets = items.map(|at| self.integer(SPLIT_OFFSET, at)).collect::<Option<Vec<i64>>>()?;
+        let is_ascending = offsets.first().is_some_and(|first| *first >= 0) && offsets.is_sorted();
+        is_ascending.then_some(offsets)
+    }
+
     /// The column of a partition field, by its position in the spec.
     pub(crate) fn partition(&self, position: usize) -> &Column {
         &self.decoded.columns[PARTITIONS + position]
@@ -279,6 +289,11 @@ fn layout(spec: &PartitionSpec, statistics: &[i32], content: Content) -> (Vec<Wa
         data_file.push(WantField { id: 135, name: "equality_ids".into(), required: false, want });
         data_file.extend(DELETE_FILE.iter().enumerate().map(|(at, each)| field(REFERENCED + at, *each)));
     }
+
+    kinds.extend([ColumnKind::List, ColumnKind::Integer]);
+    let offset = field(SPLIT_OFFSET, (133, "element", ColumnKind::Integer, false));
+    let want = Want::List(SPLIT_OFFSETS, vec![offset]);
+    data_file.push(WantField { id: 132, name: "split_offsets".into(), required: false, want });
 
     let mut partition = Vec::new();
     for (position, each) in spec.fields.iter().enumerate() {

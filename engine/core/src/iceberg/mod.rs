@@ -21,6 +21,7 @@ pub mod report;
 pub mod request;
 pub(crate) mod scalar;
 pub mod schema;
+pub mod shards;
 pub mod specs;
 pub mod transforms;
 mod values;

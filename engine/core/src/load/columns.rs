@@ -100,7 +100,7 @@ async fn run_unit(context: Arc<Context>, unit: Unit) -> Result<()> {
     futures::future::try_join_all(streamed.into_iter().zip(indexes).map(|(column, index)| column.stream(index)))
         .await?;
     let leaves: Vec<usize> = together.iter().flat_map(Column::leaves).copied().collect();
-    let chunks = group.file.chunks(group.index, &leaves).await?;
+    let chunks = group.chunks(&leaves).await?;
     // Chunks are shared slices of the unit's bytes: they are freed when the last column of the unit is decoded.
     futures::future::try_join_all(together.into_iter().map(|column| column.fill(chunks.clone()))).await?;
     context.progress.add(bytes - streamed_bytes);

@@ -10,16 +10,21 @@
 //! 4. [`columns`]: column chunks fetched in units of some 16 MiB under a budget of bytes in flight, each decoded as soon
 //!    as it is there ([`column`]; longer ones while they come), on as many cores as allowed, straight into that memory.
 //!
-//! Must not know: catalogs, Python, how bytes travel.
+//! [`stream`] does the same for one window of rows after another, within a memory limit; [`estimate`] says beforehand
+//! how large a frame will be. Must not know: catalogs, Python, how bytes travel.
 
 mod column;
 mod columns;
 mod deletes;
+mod estimate;
+mod held;
 mod leaves;
 mod open;
 pub mod request;
 mod select;
 mod source;
+pub mod stream;
+mod windows;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -33,12 +38,14 @@ use crate::error::{Error, Kind, Result};
 use crate::fetch::{Budget, Fetcher};
 use crate::frame::{Frame, StringLayout, strings as layout};
 use crate::iceberg::predicate::Predicate;
+use crate::load::deletes::Deletes;
 use crate::metrics::{LoadMetrics, Progress};
 use crate::parquet::columns::ColumnTarget;
 use crate::parquet::fill::Limits;
 use crate::runtime::Cancel;
 use crate::store::Store;
 
+pub use estimate::estimate;
 pub use request::LoadRequest;
 pub use source::{FileTask, SchemaSource, schema_of};
 
@@ -49,7 +56,7 @@ const CONCURRENT_REQUESTS: usize = 64;
 pub(crate) struct Context {
     store: Store,
     fetcher: Fetcher,
-    request: LoadRequest,
+    request: Arc<LoadRequest>,
     predicate: Predicate,
     decoders: Arc<Semaphore>,
     cancel: Cancel,
@@ -59,6 +66,26 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    fn new(
+        store: &Store,
+        request: LoadRequest,
+        predicate: Predicate,
+        cancel: &Cancel,
+        progress: &Arc<Progress>,
+    ) -> Context {
+        Context {
+            store: store.clone(),
+            account: Account::new(request.memory_limit),
+            fetcher: Fetcher::new(Budget::new(request.in_flight), CONCURRENT_REQUESTS),
+            decoders: Arc::new(Semaphore::new(request.threads.max(1))),
+            request: Arc::new(request),
+            predicate,
+            cancel: cancel.clone(),
+            progress: Arc::clone(progress),
+            metrics: LoadMetrics::default(),
+        }
+    }
+
     fn limits(&self) -> Limits {
         Limits { reference: self.request.reference, memory: self.request.memory_limit }
     }
@@ -127,54 +154,60 @@ pub async fn load(
     progress: &Arc<Progress>,
 ) -> Result<Frame> {
     let started = Instant::now();
-    let context = Arc::new(Context {
-        store: store.clone(),
-        account: Account::new(request.memory_limit),
-        fetcher: Fetcher::new(Budget::new(request.in_flight), CONCURRENT_REQUESTS),
-        decoders: Arc::new(Semaphore::new(request.threads.max(1))),
-        request,
-        predicate,
-        cancel: cancel.clone(),
-        progress: Arc::clone(progress),
-        metrics: LoadMetrics::default(),
-    });
+    let context = Arc::new(Context::new(store, request, predicate, cancel, progress));
     let (mut groups, deletes) = futures::try_join!(open::open(&context, &files), deletes::read(&context, &files))?;
     context.metrics.stage("open", started.elapsed());
-    groups = deletes::apply_positions(&context, &deletes, groups);
-    if context.predicate != Predicate::True {
+    if context.predicate != Predicate::True || !deletes.is_empty() {
         let selecting = Instant::now();
-        groups = select::select(&context, groups).await?;
+        groups = surviving(&context, &Arc::new(deletes), groups).await?;
         context.metrics.stage("select", selecting.elapsed());
     }
-    groups = deletes::apply_values(&context, Arc::new(deletes), groups).await?;
     if let Some(limit) = context.request.limit {
         open::cut(&mut groups, limit);
     }
+    let frame = assemble(&context, groups).await?;
+    let metrics = context.metrics.to_json(&frame, columns::fetched(&context.fetcher), context.request.threads);
+    Ok(frame.with_metrics(metrics))
+}
+
+/// Stage 2: the groups with the rows that row deletes and the filter leave.
+async fn surviving(
+    context: &Arc<Context>,
+    deletes: &Arc<Deletes>,
+    groups: Vec<open::Group>,
+) -> Result<Vec<open::Group>> {
+    let mut groups = deletes::apply_positions(context, deletes, groups);
+    if context.predicate != Predicate::True {
+        groups = select::select(context, groups).await?;
+    }
+    deletes::apply_values(context, Arc::clone(deletes), groups).await
+}
+
+/// Stages 3 and 4: the rows of these groups as one frame.
+async fn assemble(context: &Arc<Context>, groups: Vec<open::Group>) -> Result<Frame> {
     let decoding = Instant::now();
     let total = groups.iter().map(open::Group::rows).sum();
-    columns::check_memory(&context, &groups)?;
+    columns::check_memory(context, &groups)?;
     let mut targets = Vec::new();
     let mut parts = Vec::new();
     for (index, field) in laid_out(&context.request.wanted.schema, &context.request).fields().iter().enumerate() {
-        let shapes = columns::shapes(&context, &groups, index, field.data_type());
+        let shapes = columns::shapes(context, &groups, index, field.data_type());
         let (target, column_parts) = ColumnTarget::new(Arc::clone(field), &shapes, &context.account)?;
         targets.push(target);
         parts.push(column_parts);
     }
-    columns::fill(&context, groups, parts).await?;
+    columns::fill(context, groups, parts).await?;
     let threads = context.request.threads;
     let finish = move || targets.into_iter().map(|target| target.finish(threads)).collect::<Result<Vec<ArrayRef>>>();
     let arrays = context.compute(finish).await?;
     context.metrics.stage("decode", decoding.elapsed());
     let output = laid_out(&context.request.output, &context.request);
     let frame = Frame::new(Arc::new(output), arrays, total)?;
-    let frame = match context.request.strings {
-        StringLayout::View => frame,
+    match context.request.strings {
+        StringLayout::View => Ok(frame),
         // Only strings inside of lists, structs and maps are left.
-        StringLayout::LargeString => frame.cast_strings(StringLayout::LargeString, context.request.threads)?,
-    };
-    let metrics = context.metrics.to_json(&frame, columns::fetched(&context.fetcher), context.request.threads);
-    Ok(frame.with_metrics(metrics))
+        StringLayout::LargeString => frame.cast_strings(StringLayout::LargeString, context.request.threads),
+    }
 }
 
 /// The schema that columns are decoded to: flat strings and dates in the layout that is wished. Dictionaries always hold

@@ -11,6 +11,7 @@ use futures::{StreamExt, TryStreamExt};
 use crate::error::{Error, Kind, Result};
 use crate::fetch::PinnedObject;
 use crate::iceberg::predicate::Predicate;
+use crate::load::held::Held;
 use crate::load::source::FileTask;
 use crate::load::{Context, columns};
 use crate::parquet::index::is_sparse;
@@ -41,6 +42,8 @@ pub(crate) struct Group {
     pub first_row: u64,
     pub kept: Option<Kept>,
     pub total: usize,
+    /// Its chunks, where several parts of it are decoded from the same bytes
+    pub held: Option<Arc<Held>>,
 }
 
 /// Rows of a group that survive.
@@ -49,12 +52,14 @@ pub(crate) struct Kept {
     pub rows: usize,
     /// Whether pages may be expected that hold none of them
     pub is_sparse: bool,
+    /// Whether the other rows are wanted too, by others: long strings are copied, so that no page is kept twice
+    pub is_part: bool,
 }
 
 impl Kept {
     pub fn new(mask: BooleanBuffer, rows: usize) -> Kept {
         let is_sparse = is_sparse(&mask);
-        Kept { mask, rows, is_sparse }
+        Kept { mask, rows, is_sparse, is_part: false }
     }
 }
 
@@ -85,6 +90,14 @@ impl Group {
         self.file.mapping.reader.metadata().row_group(self.index).column(leaf).byte_range().1
     }
 
+    /// The bytes of these leaves.
+    pub async fn chunks(&self, leaves: &[usize]) -> Result<crate::parquet::reader::Chunks> {
+        match &self.held {
+            Some(held) => Ok(held.chunks.clone()),
+            None => self.file.chunks(self.index, leaves).await,
+        }
+    }
+
     /// Rows of the row group in the file.
     pub fn total_rows(&self) -> usize {
         self.total
@@ -109,7 +122,7 @@ async fn open_one(context: &Context, task: FileTask) -> Result<OpenFile> {
     let object = PinnedObject::new(context.store.clone(), task.location.as_str(), task.size);
     let mut object = object.with_fetcher(context.fetcher.clone());
     if context.request.all_columns && context.request.limit.is_none() && context.predicate == Predicate::True {
-        object = object.with_whole_bytes(WHOLE_FILE_BYTES);
+        object = object.with_whole_bytes(WHOLE_FILE_BYTES.min(context.request.in_flight / CONCURRENT_FOOTERS as u64));
     }
     let footer = footer::read(&object).await?;
     let place = |error: Error| error.at(&task.location);
@@ -146,7 +159,7 @@ fn add_groups(context: &Context, file: Arc<OpenFile>, groups: &mut Vec<Group>) -
             continue;
         }
         context.metrics.row_groups.add(1);
-        groups.push(Group { file: Arc::clone(&file), index, first_row, kept: None, total: rows });
+        groups.push(Group { file: Arc::clone(&file), index, first_row, kept: None, total: rows, held: None });
     }
     Ok(())
 }

@@ -42,6 +42,13 @@ pub(crate) struct Deletes {
     _held: Vec<Share>,
 }
 
+impl Deletes {
+    /// Nothing is deleted.
+    pub fn is_empty(&self) -> bool {
+        self.positions.is_empty() && self.equality.is_empty()
+    }
+}
+
 /// A delete file, and the data files of this load that need it.
 struct Needed {
     file: Arc<DeleteFile>,
@@ -161,7 +168,7 @@ impl Context {
         Ok(Arc::new(Context {
             store: self.store.clone(),
             fetcher: self.fetcher.clone(),
-            request,
+            request: Arc::new(request),
             predicate,
             decoders: Arc::clone(&self.decoders),
             cancel: self.cancel.clone(),
