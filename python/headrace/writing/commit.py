@@ -254,7 +254,7 @@ class _Commit:
     def _summary(self, parent: Snapshot | None, parts: Parts, listed: Listed) -> dict[str, str]:
         properties = self._properties | dict(parts.notes)
         made = summarise(parts.operation, parent, parts.new, parts.gone, self._change.token, properties)
-        return made | deletes_dropped(listed.deletes_dropped, listed.deletes_left)
+        return made | deletes_dropped(listed.deletes_dropped + parts.vectors, listed.deletes_left)
 
     def _look(self) -> LoadedTable:
         """The table as it is now, which settles whether the last attempt took effect."""

@@ -41,6 +41,8 @@ class Parts:
     gone: Counts = field(default_factory=Counts)
     notes: Mapping[str, str] = field(default_factory=dict)
     """Further members of the snapshot's summary."""
+    vectors: int = 0
+    """Deletion vectors that go with their data files."""
 
 
 @dataclass(frozen=True)

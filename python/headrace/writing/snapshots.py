@@ -131,7 +131,8 @@ class Replace(Change):
         if not counts.files and not gone.files:
             return None
         operation = self._operation or ("overwrite" if counts.files else "delete")
-        return Parts(operation, [*added, *found["manifests"]], found["replaced"], counts, gone)
+        manifests_of = [*added, *found["manifests"]]
+        return Parts(operation, manifests_of, found["replaced"], counts, gone, vectors=found["vectors"])
 
     def _select(
         self,

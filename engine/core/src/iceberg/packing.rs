@@ -4,14 +4,12 @@
 //! {"target_size": 536870912, "min_size": 402653184, "max_size": 966367641, "min_input_files": 5, "spec_id": 0}
 //! ```
 //!
-//! A file is a candidate if its size is not between `min_size` and `max_size`, if rows of it are deleted, or if it is of
+//! A file is a candidate if its size is not between `min_size` and `max_size`, if rows of it were deleted since, or if it is of
 //! another spec than the current one. A bin is worth its while with `min_input_files`, with more bytes than one file
 //! should have, or with a candidate that is there for another reason than its size. Must not know: how files are written.
 
 use std::collections::HashMap;
 
-use arrow_array::cast::AsArray;
-use arrow_array::{Array, ListArray};
 use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use serde::Deserialize;
 
@@ -33,12 +31,12 @@ pub fn pack(files: &FileList, asked: &str) -> Result<Vec<Vec<u32>>> {
         .map_err(|e| Error::new(Kind::InvalidArgument, format!("not a request to pack files: {e}")))?;
     let sizes = files.int64("file_size")?;
     let specs = files.spec_ids()?;
-    let must = |row: usize| specs.value(row) != asked.spec_id || has_deletes(files, row);
+    let must = |row: usize| Ok::<_, Error>(specs.value(row) != asked.spec_id || has_deletes(files, row)?);
     let mut bins = Vec::new();
     for partition in partitions(files)? {
         let mut bin = Bin::default();
         for row in partition {
-            let (size, must) = (sizes.value(row), must(row));
+            let (size, must) = (sizes.value(row), must(row)?);
             if !must && (asked.min_size..=asked.max_size).contains(&size) {
                 continue;
             }
@@ -86,10 +84,11 @@ fn partitions(files: &FileList) -> Result<Vec<Vec<usize>>> {
     Ok(found)
 }
 
-fn has_deletes(files: &FileList, row: usize) -> bool {
-    let column = files.batch().column_by_name("deletes");
-    let lists: Option<&ListArray> = column.and_then(|column| column.as_list_opt());
-    lists.is_some_and(|lists| lists.is_valid(row) && lists.value_length(row) > 0)
+/// Whether rows may have been deleted since the file was written. What is as old as the file was applied when it was
+/// written again, and still names files of its partition.
+fn has_deletes(files: &FileList, row: usize) -> Result<bool> {
+    let written = files.int64("sequence_number")?.value(row);
+    Ok(files.deletes(row)?.iter().any(|deletes| deletes.sequence_number > written))
 }
 
 #[cfg(test)]
@@ -97,12 +96,28 @@ mod tests {
     use std::sync::Arc;
 
     use arrow_array::types::Int32Type;
-    use arrow_array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, StructArray};
+    use arrow_array::{ArrayRef, Int32Array, Int64Array, ListArray, RecordBatch, StringArray, StructArray};
     use arrow_schema::{DataType, Field, Fields};
 
     use super::*;
+    use crate::iceberg::deletes::{DeleteFile, DeleteKind, DeleteList};
 
-    /// Files of (size, spec, partition, whether rows are deleted).
+    /// Deletes that came later than the files, and some that are as old as they are.
+    fn deletes() -> DeleteList {
+        let one = |sequence_number: i64| DeleteFile {
+            kind: DeleteKind::Positions,
+            location: "d".into(),
+            file_size: 1,
+            record_count: 1,
+            range: 0..0,
+            sequence_number,
+            scope: 0,
+            fields: Vec::new(),
+        };
+        DeleteList::new(vec![Arc::new(one(2)), Arc::new(one(1))])
+    }
+
+    /// Files of (size, spec, partition, whether rows were deleted later).
     fn files(of: &[(i64, i32, Option<&str>, bool)]) -> FileList {
         let numbers =
             |of: &dyn Fn(usize) -> i64| -> ArrayRef { Arc::new(Int64Array::from_iter_values((0..SIX).map(of))) };
@@ -110,7 +125,7 @@ mod tests {
         assert_eq!(of.len(), SIX);
         let values: ArrayRef = Arc::new(StringArray::from_iter(of.iter().map(|each| each.2)));
         let fields = Fields::from(vec![Field::new("1000", DataType::Utf8, true)]);
-        let deletes = of.iter().map(|each| Some(if each.3 { vec![Some(0), Some(1)] } else { Vec::new() }));
+        let deletes = of.iter().map(|each| Some(if each.3 { vec![Some(0), Some(2)] } else { vec![Some(1), Some(2)] }));
         let columns: Vec<(&str, ArrayRef)> = vec![
             ("location", Arc::new(StringArray::from_iter_values((0..SIX).map(|at| at.to_string())))),
             ("file_size", numbers(&|at| of[at].0)),
@@ -123,7 +138,7 @@ mod tests {
             ("partition", Arc::new(StructArray::new(fields, vec![values], None))),
             ("deletes", Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(deletes))),
         ];
-        FileList::new(RecordBatch::try_from_iter(columns).unwrap()).unwrap()
+        FileList::with_deletes(RecordBatch::try_from_iter(columns).unwrap(), deletes()).unwrap()
     }
 
     fn packed(of: &[(i64, i32, Option<&str>, bool)], min_input_files: usize) -> Vec<Vec<u32>> {

@@ -1,4 +1,4 @@
-//! A data file and its entry in a manifest, whole: from the REST specification's JSON, or from a manifest that is there.
+//! A data file (or one of row deletes) and its entry in a manifest, whole: from the REST specification's JSON, or from a manifest that is there.
 //!
 //! Must not know: Avro, manifests' summaries. Neighbours: `manifest` writes entries, `existing` reads them.
 
@@ -46,6 +46,19 @@ pub(super) struct DataFile {
     pub(super) split_offsets: Option<Vec<i64>>,
     pub(super) sort_order_id: Option<i64>,
     pub(super) first_row_id: Option<i64>,
+    /// What only files of row deletes have
+    pub(super) deletes: Option<Deletes>,
+}
+
+/// What an entry says of a file of row deletes, beside what it says of any file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Deletes {
+    /// 1: by position, 2: by equality
+    pub(super) content: i64,
+    pub(super) equality_ids: Option<Vec<i64>>,
+    pub(super) referenced_data_file: Option<String>,
+    pub(super) content_offset: Option<i64>,
+    pub(super) content_size: Option<i64>,
 }
 
 /// The JSON of the REST specification's `DataFile`; bounds in hexadecimal of Appendix D's binary form.
@@ -121,6 +134,7 @@ fn file(json: Json, spec_id: i32, types: &[Option<Type>]) -> Result<DataFile> {
         split_offsets: json.split_offsets.filter(|offsets| !offsets.is_empty()),
         sort_order_id: json.sort_order_id,
         first_row_id: json.first_row_id,
+        deletes: None,
         path: json.file_path,
     })
 }

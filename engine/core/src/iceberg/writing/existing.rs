@@ -3,7 +3,7 @@
 //! Unlike `manifests`, which planning uses, nothing is left out: an entry that is carried into another manifest must stay
 //! as it was. Must not know: which entries stay. Spec: Manifests, Sequence Number Inheritance, First Row ID Inheritance.
 
-use super::data_file::{DataFile, Entry, Status};
+use super::data_file::{DataFile, Deletes, Entry, Status};
 use super::descriptor::Descriptor;
 use crate::error::{Error, Kind, Result};
 use crate::iceberg::avro::{AvroFile, Column, ColumnKind, Want, WantField};
@@ -15,7 +15,7 @@ use crate::iceberg::specs::PartitionSpec;
 use crate::runtime::Cancel;
 
 /// Plain fields by slot: id, name, kind; the first four are the entry's own.
-const PLAIN: [(i32, &str, ColumnKind); 12] = [
+const PLAIN: [(i32, &str, ColumnKind); 15] = [
     (0, "status", ColumnKind::Integer),
     (1, "snapshot_id", ColumnKind::Integer),
     (3, "sequence_number", ColumnKind::Integer),
@@ -28,6 +28,9 @@ const PLAIN: [(i32, &str, ColumnKind); 12] = [
     (131, "key_metadata", ColumnKind::Bytes),
     (140, "sort_order_id", ColumnKind::Integer),
     (142, "first_row_id", ColumnKind::Integer),
+    (143, "referenced_data_file", ColumnKind::Bytes),
+    (144, "content_offset", ColumnKind::Integer),
+    (145, "content_size_in_bytes", ColumnKind::Integer),
 ];
 const OF_ENTRY: usize = 4;
 /// Maps by field id: id, name, ids of key and value, kind of value. Three slots each: bounds, keys, values.
@@ -41,9 +44,10 @@ const MAPS: [(i32, &str, i32, i32, ColumnKind); 6] = [
 ];
 const FIRST_MAP: usize = PLAIN.len();
 const SPLITS: usize = FIRST_MAP + 3 * MAPS.len();
-const PARTITIONS: usize = SPLITS + 2;
+const EQUALITY: usize = SPLITS + 2;
+const PARTITIONS: usize = EQUALITY + 2;
 
-/// Entries of a manifest of data files, deleted ones too, in order.
+/// Entries of a manifest, deleted ones too, in order.
 pub(super) fn entries(
     bytes: &[u8],
     manifest: &Descriptor,
@@ -95,9 +99,21 @@ fn entry(
         Some(2) => Status::Deleted,
         other => return Err(bad(&format!("status is {other:?}, expected 0, 1 or 2"))),
     };
-    if number(4).unwrap_or(0) != 0 {
-        return Err(bad("a delete file in a manifest of data files"));
+    let content = number(4).unwrap_or(0);
+    if (content != 0) != (manifest.content != 0) {
+        return Err(bad("a delete file in a manifest of data files, or the other way round"));
     }
+    let list = |slot: usize| -> Option<Vec<i64>> {
+        let items = columns[slot].items(row)?;
+        Some(items.filter_map(|item| columns[slot + 1].integer(item)).collect())
+    };
+    let deletes = (content != 0).then(|| Deletes {
+        content,
+        equality_ids: list(EQUALITY),
+        referenced_data_file: text(12).map(str::to_string),
+        content_offset: number(13),
+        content_size: number(14),
+    });
     let record_count = number(7).ok_or_else(|| bad("record_count is null"))?;
     let first_row_id = match (number(11), *next_row_id) {
         (Some(own), _) => Some(own),
@@ -112,7 +128,6 @@ fn entry(
     let inherited = if inherits { manifest.sequence_number } else { None };
     let counts = |at: usize| map(columns, row, at, Column::integer);
     let bounds = |at: usize| map(columns, row, at, |column, item| column.bytes(item).map(<[u8]>::to_vec));
-    let splits = columns[SPLITS].items(row);
     Ok(Entry {
         status,
         snapshot_id: number(1).or(manifest.snapshot_id),
@@ -131,9 +146,10 @@ fn entry(
             lower_bounds: bounds(4),
             upper_bounds: bounds(5),
             key_metadata: columns[9].bytes(row).map(<[u8]>::to_vec),
-            split_offsets: splits.map(|items| items.filter_map(|item| columns[SPLITS + 1].integer(item)).collect()),
+            split_offsets: list(SPLITS),
             sort_order_id: number(10),
             first_row_id,
+            deletes,
         },
     })
 }
@@ -189,7 +205,9 @@ fn layout(spec: &PartitionSpec, types: &[Option<Type>]) -> (Vec<WantField>, Vec<
     let element = vec![plain(SPLITS + 1, (133, "element", ColumnKind::Integer))];
     let want = Want::List(SPLITS, element);
     data_file.push(WantField { id: 132, name: "split_offsets".into(), required: false, want });
-    kinds.extend([ColumnKind::List, ColumnKind::Integer]);
+    let ids = Want::List(EQUALITY, vec![plain(EQUALITY + 1, (136, "element", ColumnKind::Integer))]);
+    data_file.push(WantField { id: 135, name: "equality_ids".into(), required: false, want: ids });
+    kinds.extend([ColumnKind::List, ColumnKind::Integer, ColumnKind::List, ColumnKind::Integer]);
 
     data_file.extend(partition_fields(spec, types, PARTITIONS, &mut kinds));
     wanted.push(WantField { id: 2, name: "data_file".into(), required: true, want: Want::Record(data_file) });

@@ -56,12 +56,21 @@ pub(super) struct ManifestWriter<'a> {
     container: Container,
     tally: Tally,
     entries: usize,
+    content: i64,
 }
 
 impl<'a> ManifestWriter<'a> {
     pub(super) fn new(layout: &'a Layout) -> ManifestWriter<'a> {
         let container = Container::new(&layout.schema, &layout.metadata);
-        ManifestWriter { layout, container, tally: Tally::new(layout.types.clone()), entries: 0 }
+        ManifestWriter { layout, container, tally: Tally::new(layout.types.clone()), entries: 0, content: 0 }
+    }
+
+    /// The same for files of row deletes.
+    pub(super) fn of_deletes(layout: &'a Layout) -> ManifestWriter<'a> {
+        let mut metadata = layout.metadata.clone();
+        metadata.iter_mut().filter(|each| each.0 == "content").for_each(|each| each.1 = "deletes".to_string());
+        let container = Container::new(&layout.schema, &metadata);
+        ManifestWriter { layout, container, tally: Tally::new(layout.types.clone()), entries: 0, content: 1 }
     }
 
     /// Appends an entry.
@@ -96,14 +105,16 @@ impl<'a> ManifestWriter<'a> {
     /// The file and what its list says of it.
     pub(super) fn finish(self, path: String, snapshot_id: i64) -> Result<(Descriptor, Vec<u8>)> {
         let bytes = self.container.finish()?;
-        let descriptor = self.tally.descriptor(path, bytes.len(), self.layout.spec.id, snapshot_id);
+        let mut descriptor = self.tally.descriptor(path, bytes.len(), self.layout.spec.id, snapshot_id);
+        descriptor.content = self.content;
         Ok((descriptor, bytes))
     }
 }
 
 fn data_file(to: &mut Encoder, file: &DataFile, version: i64, types: &[Option<Type>]) {
+    let deletes = file.deletes.as_ref();
     if version > 1 {
-        to.long(0); // content: data
+        to.long(deletes.map_or(0, |deletes| deletes.content));
     }
     to.bytes(file.path.as_bytes());
     to.bytes(file.format.as_bytes());
@@ -131,12 +142,16 @@ fn data_file(to: &mut Encoder, file: &DataFile, version: i64, types: &[Option<Ty
     to.optional(file.key_metadata.as_ref(), |to, key| to.bytes(key));
     to.optional(file.split_offsets.as_ref(), |to, offsets| to.array(offsets, |to, offset| to.long(*offset)));
     if version > 1 {
-        to.long(0); // equality_ids: of delete files only
+        let ids = deletes.and_then(|deletes| deletes.equality_ids.as_ref());
+        to.optional(ids, |to, ids| to.array(ids, |to, id| to.long(*id)));
     }
     to.optional(file.sort_order_id, Encoder::long);
     if version > 2 {
         to.optional(file.first_row_id, Encoder::long);
-        (0..3).for_each(|_| to.long(0)); // referenced_data_file, content_offset, content_size_in_bytes: of deletes only
+        let referenced = deletes.and_then(|deletes| deletes.referenced_data_file.as_ref());
+        to.optional(referenced, |to, path| to.bytes(path.as_bytes()));
+        to.optional(deletes.and_then(|deletes| deletes.content_offset), Encoder::long);
+        to.optional(deletes.and_then(|deletes| deletes.content_size), Encoder::long);
     }
 }
 

@@ -5,7 +5,8 @@
 //! writes; [`crate::store`] carries it. Spec: Manifests, Manifest Lists, Sequence Number Inheritance, Row Lineage.
 //!
 //! Within: [`append`] lists new files, [`rewrite`] carries old ones over without those that go
-//! (and `later_deletes` looks for row deletes that would be lost), [`cluster`] sorts them by partition, [`snapshot`] makes a
+//! (and `later_deletes` looks for row deletes that would be lost, `vectors`
+//! removes those of files that go), [`cluster`] sorts them by partition, [`snapshot`] makes a
 //! snapshot's list (and [`merge`] joins small manifests); `manifest` and `list` are the two kinds of file, `encoder` and `avro_schema` their bytes.
 
 mod append;
@@ -27,6 +28,7 @@ mod single_value;
 mod snapshot;
 #[cfg(test)]
 mod tests;
+mod vectors;
 
 pub use append::write_manifests;
 pub use cluster::cluster_manifests;

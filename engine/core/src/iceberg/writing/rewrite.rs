@@ -15,7 +15,7 @@
 //! ```json
 //! {"replaced": [path], "manifests": [descriptor], "files": 1, "rows": 10, "bytes": 100, "partitions": 1,
 //!  "partial": [path], "missing": [path], "fingerprint": "2-7f...", "conflict": {"snapshot_id": 3, "path": "..."},
-//!  "deletes": {"snapshot_id": 3, "path": "..."}}
+//!  "deletes": {"snapshot_id": 3, "path": "..."}, "vectors": 0}
 //! ```
 //!
 //! `fingerprint` stands for the selected files that were there before: if it differs from that of the snapshot that the
@@ -37,7 +37,7 @@ use super::later_deletes::{self, Rewritten};
 use super::manifest::{Layout, ManifestWriter};
 use super::parent::{self, CONCURRENT_MANIFESTS};
 use super::selection::{Rule, Selection, tuple};
-use super::{blocking, existing, request};
+use super::{blocking, existing, request, vectors};
 use crate::error::{Error, Kind, Result};
 use crate::iceberg::listing::Fate;
 use crate::iceberg::predicate::Predicate;
@@ -91,6 +91,7 @@ struct Answer {
     fingerprint: String,
     conflict: Option<Conflict>,
     deletes: Option<Conflict>,
+    vectors: usize,
 }
 
 #[derive(Clone, Serialize)]
@@ -104,6 +105,8 @@ struct Rewrite {
     asked: Request,
     selection: Selection,
     layouts: HashMap<i32, Layout>,
+    /// Files that go must be known by name: deletion vectors may name them
+    names_removed: bool,
 }
 
 /// What came of one manifest.
@@ -117,6 +120,7 @@ struct Outcome {
     partitions: HashSet<String>,
     partial: Vec<String>,
     rewritten: Vec<Rewritten>,
+    removed: Vec<String>,
     selected: usize,
     fingerprint: u64,
     conflict: Option<Conflict>,
@@ -142,13 +146,12 @@ pub async fn rewrite_manifests(
     }
     let selection = Selection::new(asked.rule, &plan, filter, &files, &layouts, asked.files_spec, &asked.rewritten)?;
     let listed = parent::manifests(store, asked.manifest_list.as_deref(), &asked.manifests, cancel).await?;
-    let rewrite = Arc::new(Rewrite { asked, selection, layouts });
+    let live = listed.into_iter().enumerate().filter(|(_, each)| each.has_live_files());
+    let (data, deletes): (Vec<_>, Vec<_>) = live.partition(|(_, each)| each.content == 0);
+    let deletes: Vec<_> = deletes.into_iter().map(|(_, manifest)| manifest).collect();
+    let names_removed = asked.format_version > 2 && !asked.dry && !deletes.is_empty();
+    let rewrite = Arc::new(Rewrite { asked, selection, layouts, names_removed });
     let mut work = Vec::new();
-    let (data, deletes): (Vec<_>, Vec<_>) = listed
-        .into_iter()
-        .enumerate()
-        .filter(|(_, each)| each.has_live_files())
-        .partition(|(_, each)| each.content == 0);
     for (at, manifest) in data {
         let layout = rewrite.layout(manifest.spec_id)?;
         if !rewrite.selection.passes_over(&manifest, &layout.types)? {
@@ -157,12 +160,21 @@ pub async fn rewrite_manifests(
     }
     let outcomes: Vec<Outcome> = stream::iter(work).buffered(CONCURRENT_MANIFESTS).try_collect().await?;
     let written: Vec<Rewritten> = outcomes.iter().flat_map(|outcome| outcome.rewritten.clone()).collect();
+    let removed: HashSet<String> = outcomes.iter().flat_map(|outcome| outcome.removed.clone()).collect();
     let mut answer = rewrite.answer(outcomes);
     let asked = &rewrite.asked;
+    if !removed.is_empty() {
+        let place = vectors::Place { prefix: format!("{}d", asked.prefix), snapshot_id: asked.snapshot_id };
+        let done = vectors::remove(store, deletes.clone(), removed, place, &rewrite.layouts, cancel).await?;
+        for (replaced, descriptor) in done {
+            answer.vectors += descriptor.files[2].unwrap_or(0) as usize;
+            answer.replaced.push(replaced);
+            answer.manifests.push(descriptor);
+        }
+    }
     if !written.is_empty() && !asked.concurrent.is_empty() {
-        let deletes = deletes.into_iter().map(|(_, manifest)| manifest).collect();
-        let question =
-            later_deletes::Question { written, since: asked.concurrent.clone(), equality: !asked.keeps_sequence };
+        let (since, equality) = (asked.concurrent.clone(), !asked.keeps_sequence);
+        let question = later_deletes::Question { written, since, equality };
         answer.deletes = later_deletes::find(store, deletes, question, &rewrite.layouts, cancel).await?;
     }
     serde_json::to_string(&answer).map_err(|e| Error::new(Kind::Internal, e.to_string()))
@@ -205,6 +217,9 @@ impl Rewrite {
         }
         for (entry, _) in entries.iter().zip(&removed).filter(|(_, removed)| **removed) {
             outcome.files += 1;
+            if self.names_removed {
+                outcome.removed.push(entry.file.path.clone());
+            }
             outcome.rows += entry.file.record_count;
             outcome.bytes += entry.file.file_size;
             outcome.partitions.insert(format!("{:?}", tuple(&entry.file.partition, &layout.types)));
