@@ -78,6 +78,18 @@ def plan(store: Store, request: str, filter: str | None = None) -> tuple[FileLis
     """Plan a scan. `request` and the report (second result) are JSON, see engine/core/src/iceberg/plan.rs."""
 
 @final
+class Listing:
+    """Objects below some folders, each with its size and the time it was written; sorted by location, each once."""
+    def __new__(cls, store: Store, prefixes: Sequence[str]) -> Self: ...
+    def __len__(self) -> int: ...
+    def orphans(self, store: Store, request: str) -> Listing:
+        """Those that no snapshot reaches; see engine/core/src/iceberg/reach/orphans.rs."""
+    def delete(self, store: Store) -> None:
+        """Remove them all; one that is not there is no error."""
+    def to_frame(self) -> Frame:
+        """Columns location, size (bytes), modified."""
+
+@final
 class Keys:
     """The keys of a frame's rows, each once: nulls, NaN and keys that are there twice are refused. `schema`: the
     table's, as JSON, whose types the columns are taken as."""
@@ -100,6 +112,19 @@ def rewrite_manifests(store: Store, files: Sequence[str], request: str, filter: 
 
 def write_manifest_list(store: Store, request: str) -> str:
     """Write the manifest list of a snapshot; see engine/core/src/iceberg/writing/snapshot.rs."""
+
+def remove_expired(store: Store, request: str) -> str:
+    """Remove what only expired snapshots reach; see engine/core/src/iceberg/reach/expired.rs."""
+
+def cluster_manifests(store: Store, request: str) -> str:
+    """Write a snapshot's manifests again, clustered by partition; see engine/core/src/iceberg/writing/cluster.rs."""
+
+def pack_files(files: FileList, request: str) -> list[list[int]]:
+    """Positions of files to write again, in bins of one partition; see engine/core/src/iceberg/packing.rs."""
+
+def fill_lineage(frame: Frame, files: FileList) -> Frame | None:
+    """The rows of files, whose last two columns are `_row_id` and `_last_updated_sequence_number`, with what the files
+    do not say of a row filled in; None if the frame does not hold all rows of the files."""
 
 def list_manifests(store: Store, manifest_list: str | None, manifests: Sequence[str]) -> Frame:
     """The manifests of a snapshot, a row each."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -58,7 +58,7 @@ class _Scan:
 
     @property
     def rows(self) -> int:
-        """Rows in those files; with a filter, fewer may come."""
+        """Rows in those files before row deletes; with deletes or a filter, fewer may come."""
         return self.files.total_rows
 
     @property
@@ -71,6 +71,8 @@ class _Scan:
         columns: Sequence[str] | None = None,
         *,
         strings: str = "view",
+        dates: str = "date",
+        categories: Sequence[str] = (),
         progress: ProgressOption = None,
         num_threads: int | None = None,
         memory_limit: int | None = None,
@@ -83,6 +85,11 @@ class _Scan:
             A choice among the scan's columns, "a.b" for a field of a struct. None loads all of them.
         strings : {"view", "large_string"}, default "view"
             Arrow layout of strings: "view" for Polars and DuckDB, "large_string" for pandas and PyArrow.
+        dates : {"date", "seconds"}, default "date"
+            Dates as date32, or as timestamp[s], whose memory NumPy and pandas take as it is.
+        categories : sequence of str
+            Top-level columns of strings or binary to load as dictionaries (int32 positions, values in order of
+            appearance): a file's own dictionaries are taken over, no string is made a row.
         progress : bool, callable or None
             None: a bar on a terminal for work over a second. False: silence. A callable gets (bytes
             done, bytes in all).
@@ -113,7 +120,14 @@ class _Scan:
         from headrace.dataframe import MetaflowDataFrame
         from headrace.progress import resolve
 
-        request = self._request(columns, strings, threads=num_threads, memory_limit=memory_limit)
+        request = self._request(
+            columns,
+            strings,
+            dates=dates,
+            categories=categories,
+            threads=num_threads,
+            memory_limit=memory_limit,
+        )
         with self.access.naming():
             frame = _engine.load(self.access.store(), self.files, request, self.filter_json, resolve(progress))
         loaded = MetaflowDataFrame(frame)
@@ -201,7 +215,9 @@ class _Scan:
             request = self._request(columns, strings)
             return _engine.estimate(self.access.store(), self.files, request, ESTIMATED_FROM_FILES)
 
-    def _request(self, columns: Sequence[str] | None, strings: str, **options: int | None) -> str:
+    def _request(
+        self, columns: Sequence[str] | None, strings: str, categories: Sequence[str] = (), **options: str | int | None
+    ) -> str:
         schema = self.schema if columns is None else self.schema.select(columns)
         return json.dumps(
             {
@@ -210,6 +226,7 @@ class _Scan:
                 "name_mapping": self.name_mapping,
                 "limit": self.limit,
                 "strings": strings,
+                "categories": schema.select(categories).names if categories else [],
                 **options,
             }
         )
@@ -220,11 +237,11 @@ class _Scan:
         return deque(maxlen=1)
 
     def to_pandas(self, columns: Sequence[str] | None = None, **options: Any) -> pandas.DataFrame:
-        """Load straight into pandas: strings are decoded into the layout that pandas has kernels for.
+        """Load straight into pandas: strings, dates and categories are decoded into the layout that pandas takes.
 
         `options` are those of `MetaflowDataFrame.to_pandas`.
         """
-        return self.load(columns, strings="large_string").to_pandas(**options)
+        return _to_pandas(self.load, columns, options)
 
     def to_polars(self, columns: Sequence[str] | None = None) -> polars.DataFrame:
         """Load straight into Polars, without a copy."""
@@ -338,6 +355,7 @@ class ScanPlan(_Scan):
                 f"{files['pruned_by_statistics']} by statistics",
             ]
             lines.append(f"  files: {files['kept']} kept of {_known(files['total'])}; pruned {', '.join(pruned)}")
+        lines += _deletes(self.report.get("deletes", {}))
         for each in self.report.get("reasons", []):
             lines.append(f"  {each['count']} {each['of']} pruned: {each['reason']}")
         return "\n".join([*lines, *(line for each in self._loads for line in _told(each))])
@@ -350,10 +368,33 @@ class ScanPlan(_Scan):
         return f"<ScanPlan {self.explain()}>"
 
 
+def _to_pandas(load: Callable[..., MetaflowDataFrame], columns: Sequence[str] | None, options: dict[str, Any]) -> Any:
+    """What `load` gives as a pandas.DataFrame, decoded into the layout that `options` of `to_pandas` ask for."""
+    dates = "seconds" if options.get("dtype_backend", "auto") == "auto" else "date"
+    categories = options.pop("categories", ())
+    categories = categories if isinstance(categories, str) else list(categories)
+    frame = load(columns, strings="large_string", dates=dates, categories=categories)
+    return frame.to_pandas(categories=categories, **options)
+
+
+def _deletes(found: dict[str, int]) -> list[str]:
+    """Row deletes that a plan found, in words; nothing where there are none."""
+    if not found.get("files"):
+        return []
+    kinds = f"{found['position']:,} by position, {found['equality']:,} by value, {found['vectors']:,} vectors"
+    return [f"  row deletes: {found['apply']:,} of {found['files']:,} delete files apply: {kinds}"]
+
+
 def _told(metrics: dict[str, Any]) -> list[str]:
     """A load's metrics in words."""
     fetch, decode = metrics["fetch"], metrics["decode"]
     chunks = f"{decode['direct_chunks']:,} column chunks straight into memory, {decode['general_chunks']:,} generally"
+    deletes = metrics["deletes"]
+    deleted = [
+        f"  deleted: {deletes['rows_by_position']:,} rows by position, {deletes['rows_by_value']:,} by value;"
+        f" {deletes['records']:,} deletes in {deletes['files']:,} files read,"
+        f" {deletes['unmatched_positions']:,} positions match no row of these files"
+    ]
     return [
         f"  last load: {metrics['rows']:,} rows, {_size(metrics['result_bytes'])} in {metrics['wall_s']:.2f} s, CPU"
         f" {metrics['cpu_user_s']:.2f} s user, {metrics['cpu_system_s']:.2f} s system",
@@ -361,6 +402,7 @@ def _told(metrics: dict[str, Any]) -> list[str]:
         f" {fetch['mb_per_s']:,.0f} MB/s",
         f"  decoded: {_size(decode['bytes'])}, {decode['mb_per_s']:,.0f} MB/s a thread, CPU {decode['cpu_s']:.2f} s;"
         f" {chunks}",
+        *(deleted if deletes["files"] else []),
         f"  bound by {metrics['bound']['by']}: {metrics['bound']['why']}",
     ]
 

@@ -37,7 +37,7 @@ pub async fn estimate(
     let sampled = list.take(&chosen)?;
     let limit = request.limit;
     let context = Arc::new(Context::new(store, request, Predicate::True, cancel, &Arc::new(Progress::default())));
-    let groups = open::open(&context, FileTask::of_list(&sampled)?).await?;
+    let groups = open::open(&context, &FileTask::of_list(&sampled)?).await?;
     let rows: u64 = groups.iter().map(|group| group.total as u64).sum();
     let bytes: u64 = groups.iter().map(|group| group_bytes(&context.request, group)).sum();
     let all = list.int64("record_count")?.values().iter().map(|rows| u64::try_from(*rows).unwrap_or(0)).sum::<u64>();
@@ -57,7 +57,7 @@ fn spread(length: usize, count: usize) -> Vec<u32> {
 
 /// Bytes that all rows of a row group take in the result.
 pub(crate) fn group_bytes(request: &LoadRequest, group: &Group) -> u64 {
-    let schema = laid_out(&request.wanted.schema, request.strings);
+    let schema = laid_out(&request.wanted.schema, request);
     schema.fields().iter().enumerate().map(|(at, field)| column_bytes(request, group, at, field.data_type())).sum()
 }
 

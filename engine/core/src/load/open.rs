@@ -38,6 +38,8 @@ pub(crate) struct OpenFile {
 pub(crate) struct Group {
     pub file: Arc<OpenFile>,
     pub index: usize,
+    /// Position of its first row in the file
+    pub first_row: u64,
     pub kept: Option<Kept>,
     pub total: usize,
     /// Its chunks, where several parts of it are decoded from the same bytes
@@ -65,6 +67,14 @@ impl Group {
     /// Rows it adds to the frame.
     pub fn rows(&self) -> usize {
         self.kept.as_ref().map_or(self.total, |kept| kept.rows)
+    }
+
+    /// The same group without the rows that the mask leaves out; None if none is left.
+    pub fn keeping(mut self, mask: &BooleanBuffer) -> Option<Group> {
+        let mask = self.kept.take().map_or_else(|| mask.clone(), |kept| &kept.mask & mask);
+        let rows = mask.count_set_bits();
+        self.kept = (rows < self.total).then(|| Kept::new(mask, rows));
+        (rows > 0).then_some(self)
     }
 
     /// Leaf columns of the file that a wanted column is made of.
@@ -95,11 +105,9 @@ impl Group {
 }
 
 /// Opens every file; the row groups come in the files' order.
-pub(crate) async fn open(context: &Arc<Context>, files: Vec<FileTask>) -> Result<Vec<Group>> {
-    let opened = futures::stream::iter(files.into_iter().map(|task| {
-        let context = Arc::clone(context);
-        async move { open_one(&context, task).await }
-    }));
+pub(crate) async fn open(context: &Arc<Context>, files: &[FileTask]) -> Result<Vec<Group>> {
+    let opened: Vec<_> = files.iter().map(|task| open_one(context, task.clone())).collect();
+    let opened = futures::stream::iter(opened);
     let opened: Vec<OpenFile> = opened.buffered(CONCURRENT_FOOTERS).try_collect().await?;
     let mut groups = Vec::new();
     for file in opened {
@@ -132,10 +140,13 @@ async fn open_one(context: &Context, task: FileTask) -> Result<OpenFile> {
 
 fn add_groups(context: &Context, file: Arc<OpenFile>, groups: &mut Vec<Group>) -> Result<()> {
     let metadata = file.mapping.reader.metadata();
+    let mut next_row = 0;
     for (index, row_group) in metadata.row_groups().iter().enumerate() {
         let rows = usize::try_from(row_group.num_rows()).map_err(|_| {
             Error::new(Kind::ParquetDecoding, "a row group with a negative number of rows").at(&file.task.location)
         })?;
+        let first_row = next_row;
+        next_row += rows as u64;
         let starts = row_group.columns().first().map_or(0, |column| column.byte_range().0);
         if rows == 0 || !file.task.holds(starts) {
             continue;
@@ -148,7 +159,7 @@ fn add_groups(context: &Context, file: Arc<OpenFile>, groups: &mut Vec<Group>) -
             continue;
         }
         context.metrics.row_groups.add(1);
-        groups.push(Group { file: Arc::clone(&file), index, kept: None, total: rows, held: None });
+        groups.push(Group { file: Arc::clone(&file), index, first_row, kept: None, total: rows, held: None });
     }
     Ok(())
 }

@@ -19,6 +19,7 @@ use crate::error::{Error, Kind, Result};
 use crate::fetch::{Budget, Fetcher};
 use crate::frame::{Frame, StringLayout, strings as layout};
 use crate::iceberg::predicate::Predicate;
+use crate::load::deletes::{self, Deletes};
 use crate::load::open::{self, Group};
 use crate::load::windows::{Bounds, Window, Windows};
 use crate::load::{CONCURRENT_REQUESTS, Context, FileTask, LoadRequest, assemble, held, laid_out, surviving};
@@ -230,7 +231,8 @@ impl Planner {
     async fn plan(&self, files: Vec<FileTask>) -> Result<()> {
         let mut windows = Windows::new(Arc::clone(&self.context.request), self.bounds);
         let mut left = self.context.request.limit.unwrap_or(usize::MAX);
-        let mut groups = Box::pin(self.groups(files));
+        let deletes = Arc::new(deletes::read(&self.context, &files).await?);
+        let mut groups = Box::pin(self.groups(files, deletes));
         while left > 0
             && let Some(group) = groups.next().await
         {
@@ -249,18 +251,18 @@ impl Planner {
         }
     }
 
-    /// Row groups with the rows that the filter leaves, and with their chunks where they will be decoded in parts.
-    fn groups(&self, files: Vec<FileTask>) -> impl Futures<Item = Result<Group>> + Send + use<> {
+    /// Row groups with the rows that row deletes and the filter leave, and with their chunks where they will be decoded in parts.
+    fn groups(&self, files: Vec<FileTask>, deletes: Arc<Deletes>) -> impl Futures<Item = Result<Group>> + Send + use<> {
         let opening = Arc::clone(&self.context);
         let opened = stream::iter(files).map(move |file| {
             let context = Arc::clone(&opening);
-            spawn(async move { open::open(&context, vec![file]).await })
+            spawn(async move { open::open(&context, &[file]).await })
         });
         let opened = opened.buffered(FILES_AHEAD).map_ok(each).try_flatten();
         let selecting = Arc::clone(&self.context);
         let selected = opened.map(move |group| {
-            let context = Arc::clone(&selecting);
-            spawn(async move { surviving(&context, vec![group?]).await })
+            let (context, deletes) = (Arc::clone(&selecting), Arc::clone(&deletes));
+            spawn(async move { surviving(&context, &deletes, vec![group?]).await })
         });
         let selected = selected.buffered(GROUPS_AHEAD).map_ok(each).try_flatten();
         let (context, bounds, share) = (Arc::clone(&self.context), self.bounds, self.shares.held);
@@ -329,7 +331,7 @@ fn listed_bytes(file: &FileTask) -> u64 {
 
 /// The schema that every frame of a request shows.
 fn shown(request: &LoadRequest) -> Schema {
-    let flat = laid_out(&request.output, request.strings);
+    let flat = laid_out(&request.output, request);
     match request.strings {
         StringLayout::View => flat,
         StringLayout::LargeString => {

@@ -206,7 +206,7 @@ fn part(group: &Group, rows: Range<usize>) -> Group {
         }
     };
     let kept = kept.map(|mask| Kept { is_part: true, ..Kept::new(mask, rows.len()) });
-    Group { file: Arc::clone(&group.file), index: group.index, kept, total: group.total, held: group.held.clone() }
+    Group { file: Arc::clone(&group.file), kept, held: group.held.clone(), ..*group }
 }
 
 fn between(total: usize, rows: Range<usize>) -> BooleanBuffer {
