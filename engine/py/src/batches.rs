@@ -158,13 +158,15 @@ impl Reader {
 
     /// A consumer knows no exceptions: Ctrl-C ends the stream here, and is raised again where Python has the word.
     fn interrupted(&self, py: Python<'_>, error: PyErr) -> ArrowError {
+        let text = error.to_string();
         if error.is_instance_of::<PyKeyboardInterrupt>(py) {
             if let Ok(stream) = self.owned.stream() {
                 stream.close();
             }
+            // Last of all: any Python code that ran here would be what is interrupted.
             let _ = py.import("_thread").and_then(|thread| thread.call_method0("interrupt_main"));
         }
-        ArrowError::ExternalError(error.to_string().into())
+        ArrowError::ExternalError(text.into())
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) fn check(context: &Context, group: &Group, most: u64) -> Result<()> {
             field.name(),
             limit >> 20
         );
-        let needed = (u128::from(chunk) * u128::from(limit) / u128::from(most.max(1)) >> 20) + 1;
+        let needed = ((u128::from(chunk) * u128::from(limit) / u128::from(most.max(1))) >> 20) + 1;
         let error = Error::new(Kind::MemoryLimit, message).at(&group.file.task.location);
         return Err(error.hint(format!("memory_limit={needed} << 20 works, or leave the column out")));
     }
