@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ pytest.register_assert_rewrite("tests.table.compare", "tests.table.warehouse")
 
 from tests.faults.server import FaultServer  # noqa: E402
 from tests.servers import jvm  # noqa: E402
-from tests.servers.hive_metastore import HiveMetastore  # noqa: E402
+from tests.servers.hive_metastore import VERSIONS, HiveMetastore  # noqa: E402
 from tests.servers.postgres import Postgres  # noqa: E402
 from tests.servers.seaweed import SeaweedFS  # noqa: E402
 from tests.servers.spark import Spark  # noqa: E402
@@ -80,17 +80,30 @@ def jdk() -> Path:
 
 
 @pytest.fixture(scope="session")
-def metastore(server_dir: Path, jdk: Path) -> Iterator[HiveMetastore]:
-    """A Hive Metastore 2.3.10, empty."""
-    server = HiveMetastore.start(server_dir / "metastore")
-    yield server
-    server.stop()
+def metastores(server_dir: Path, jdk: Path) -> Iterator[Callable[[str], HiveMetastore]]:
+    """Hive Metastores by version, started when first asked for; fails, with the command to run, without their jars."""
+    running: dict[str, HiveMetastore] = {}
+
+    def metastore(version: str) -> HiveMetastore:
+        if version not in running:
+            running[version] = HiveMetastore.start(server_dir / f"metastore-{version}", version)
+        return running[version]
+
+    yield metastore
+    for each in running.values():
+        each.stop()
+
+
+@pytest.fixture(params=VERSIONS)
+def metastore(request: pytest.FixtureRequest, metastores: Callable[[str], HiveMetastore]) -> HiveMetastore:
+    """Each version of the Hive Metastore in turn."""
+    return metastores(request.param)
 
 
 @pytest.fixture(scope="session")
-def spark(server_dir: Path, seaweed: SeaweedFS, metastore: HiveMetastore) -> Iterator[Spark]:
-    """Spark with Iceberg on ``seaweed`` (catalog ``rest``) and ``metastore`` (``hms``, and the session's own)."""
-    session = Spark.start(server_dir / "spark", seaweed, metastore)
+def spark(server_dir: Path, seaweed: SeaweedFS, metastores: Callable[[str], HiveMetastore]) -> Iterator[Spark]:
+    """Spark with Iceberg on ``seaweed`` (catalog ``rest``) and a metastore 2.3 (``hms``, and the session's own)."""
+    session = Spark.start(server_dir / "spark", seaweed, metastores("2.3.10"))
     yield session
     session.stop()
 

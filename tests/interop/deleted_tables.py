@@ -153,9 +153,9 @@ def every_row_of_a_file_deleted(sides: Sides, version: int) -> str:
 
 @_position
 def many_row_groups(sides: Sides, version: int) -> str:
-    name = _table(sides, version, **{"write_parquet_row-group-size-bytes": "65536"})
-    _rows(sides, name, 0, 60000)
-    sides.sql("delete from {t} where id % 1000 = 7 or id between 30000 and 41000", name)
+    name = _table(sides, version, **{"write_parquet_row-group-size-bytes": "16384"})
+    _rows(sides, name, 0, 20000)
+    sides.sql("delete from {t} where id % 1000 = 7 or id between 9000 and 13000", name)
     return name
 
 

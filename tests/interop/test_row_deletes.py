@@ -58,6 +58,7 @@ def test_equality_deletes(sides: Sides, recipe: str) -> None:
 @pytest.mark.parametrize(
     "recipe", ["updated_and_merged-v2", "upgraded", "keys_and_positions-v2", "keys_and_positions-v3"]
 )
+@pytest.mark.filterwarnings("ignore:.*is merge-on-read:UserWarning")
 def test_we_write_on_in_tables_with_row_deletes(sides: Sides, recipe: str) -> None:
     """Our rewrites apply the deletes of the files that they replace, and leave those of the others."""
     name = (POSITIONS | EQUALITY)[recipe](sides)

@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 SUMS = HERE / "jars.sha256"
 GROUPS = ("spark", "metastore-2", "metastore-4")
 JAVA_VERSION = "17"
+SYSTEM_JDKS = Path("/usr/lib/jvm")
 INSTALL_HINT = "run scripts/install_interop (`make interop` does)"
 
 
@@ -41,7 +42,7 @@ def java_home() -> Path:
     places = [Path(os.environ["JAVA_HOME"])] if os.environ.get("JAVA_HOME") else []
     if compiler := shutil.which("javac"):
         places.append(Path(compiler).resolve().parent.parent)
-    places += sorted(Path("/usr/lib/jvm").glob("*"))
+    places += sorted(SYSTEM_JDKS.glob("*"))
     seen = []
     for home in dict.fromkeys(places):
         version = _version(home)
