@@ -43,7 +43,8 @@ PYTHON_ALLOWED = {
     "column": {"errors", "_engine", "handoff", "dataframe"},
     "dataframe": {"errors", "_engine", "column", "handoff", "files", "progress"},
     "files": {"errors", "config", "credentials", "filters", "iceberg", "plan", "progress", "dataframe", "_engine"},
-    "plan": {"errors", "access", "iceberg", "dataframe", "progress", "_engine"},
+    "stream": {"dataframe", "_engine"},
+    "plan": {"errors", "access", "iceberg", "dataframe", "progress", "stream", "_engine"},
     "writing": {"errors", "access", "catalog", "filters", "iceberg", "plan", "dataframe", "_engine"},
     "inspection": {"errors", "access", "iceberg", "plan", "writing", "dataframe", "_engine"},
     "table": {

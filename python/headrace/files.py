@@ -29,6 +29,8 @@ def read_parquet(
     params: Mapping[str, Any] | None = None,
     limit: int | None = None,
     strings: str = "view",
+    dates: str = "date",
+    categories: Sequence[str] = (),
     progress: ProgressOption = None,
     num_threads: int | None = None,
     memory_limit: int | None = None,
@@ -46,7 +48,7 @@ def read_parquet(
         As in `Table.scan`; exact, row by row.
     properties : mapping of str to str or None
         Storage properties (`s3.endpoint`, ...).
-    params, limit, strings, progress, num_threads, memory_limit
+    params, limit, strings, dates, categories, progress, num_threads, memory_limit
         As in `Table.scan` and `ScanPlan.load`.
 
     Returns
@@ -76,13 +78,16 @@ def read_parquet(
     storage, refresh = _storage(given, named)
     store = _engine.Store(storage, refresh=refresh)
     locations = [found for each in named for found in _expand(store, each)]
-    request: dict[str, Any] = {"limit": limit, "strings": strings, "threads": num_threads, "memory_limit": memory_limit}
+    request: dict[str, Any] = {"limit": limit, "strings": strings, "dates": dates, "threads": num_threads}
+    request["memory_limit"] = memory_limit
     expression = as_filter(filter, params)
     bound = None
-    if columns is not None or expression is not None:
+    if columns is not None or expression is not None or categories:
         schema = Schema.from_json(json.loads(_engine.parquet_schema(store, locations[0])))
         if expression is not None:
             bound = bind(expression, schema).to_engine_json()
+        if categories:
+            request["categories"] = schema.select(categories).names
         if columns is not None:
             fields = [schema.find_field(each) for each in columns]
             request["columns"] = [schema.fields.index(each) for each in fields if _is_top_level(schema, each)]

@@ -33,7 +33,7 @@ from headrace.errors import (
     UnsupportedError,
 )
 from headrace.iceberg import PartitionSpec, Schema, SortOrder, TableMetadata, parse_metadata
-from headrace.iceberg.applying import apply_updates
+from headrace.iceberg.applying import apply_updates, outdated
 from headrace.iceberg.creation import new_metadata
 from headrace.iceberg.updates import check
 
@@ -213,6 +213,8 @@ class SqlCatalog(Catalog):
         changed = apply_updates(current, updates, location)
         file = self._write_metadata(changed, version_of(location) + 1)
         self._swap(name, location, file)
+        for each in outdated(current, changed):
+            self._remove_metadata(each)
         return self._loaded(name, TableMetadata(changed.raw, file), file)
 
     def _write_metadata(self, metadata: TableMetadata, version: int) -> str:
