@@ -65,6 +65,18 @@ def step(result: Any, setup: Setup) -> dict[str, Any]:
     return {"rows": len(result), "columns": result.shape[1], "sum": total(result[setup.key].sum())}
 
 
+def _written(name: str) -> Callable[[Any, Setup], dict[str, Any]]:
+    """A check of a table that was written, by its name."""
+
+    def check(table: Any, setup: Setup) -> dict[str, Any]:
+        from . import written
+
+        found: dict[str, Any] = getattr(written, name)(table, setup)
+        return found
+
+    return check
+
+
 BY_JOB: Mapping[str, Callable[[Any, Setup], dict[str, Any]] | None] = {
     "s3_frame": None,
     "local_frame": None,
@@ -74,5 +86,8 @@ BY_JOB: Mapping[str, Callable[[Any, Setup], dict[str, Any]] | None] = {
     "s3_pandas_steps": step,
     "s3_array": array,
     "objects": objects,
+    "write_table": _written("check"),
+    "commit_staged": _written("check_files"),
+    "append_to_many": _written("check_rows"),
 }
 """What checks the result of a job; None: the contender's own `check`."""

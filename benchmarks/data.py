@@ -92,7 +92,7 @@ def _prepare(question: Question, scale: float, places: Places, base: Setup, ngin
     dataset, table = DATASETS[question.dataset], f"bench.{question.dataset}_{datasets.text(scale)}"
     print(f"data: {question.dataset} at scale {scale:g}", flush=True)
     dataset.make(places, table, scale)
-    planned_only = question.job == "plan"
+    planned_only = question.job in ("plan", "commit_staged", "append_to_many")
     return dataclasses.replace(
         base,
         table=table,
@@ -101,6 +101,7 @@ def _prepare(question: Question, scale: float, places: Places, base: Setup, ngin
         key=dataset.key,
         columns=question.columns,
         filtered=question.filtered,
+        by_month=question.by_month,
         objects=datasets.object_locations(scale) if question.job == "objects" else (),
         object_endpoint=endpoint,
         authority=authority,

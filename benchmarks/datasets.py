@@ -134,6 +134,11 @@ def _many_files(places: Places, table: str, scale: float) -> None:
     many_files.make(places.remote, table, few)
 
 
+def _million_files(places: Places, table: str, scale: float) -> None:
+    manifests, files = (25, 4) if scale < 0.5 else (1000, 1000)
+    many_files.make_for_appends(places.remote, table, manifests, files)
+
+
 def _objects(places: Places, table: str, scale: float) -> None:
     """Eight objects of 96 MiB of noise: in SeaweedFS and under nginx's root, by the same names."""
     import numpy as np
@@ -210,5 +215,6 @@ DATASETS: Mapping[str, Dataset] = {
     "lists": Dataset(_lists, "id"),
     "small_files": Dataset(_small_files, "id"),
     "many_files": Dataset(_many_files),
+    "million_files": Dataset(_million_files),
     "objects": Dataset(_objects, remote=False),
 }

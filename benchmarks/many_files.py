@@ -44,6 +44,31 @@ def make(catalog: Catalog, identifier: str, files_per_day: int = FILES_PER_DAY) 
                 append.append_data_file(_data_file(table, day, number, _IDS_PER_DAY // files_per_day))
 
 
+def make_for_appends(catalog: Catalog, identifier: str, manifests: int, files: int) -> None:
+    """Make a table with so many manifests of so many files, unless it is there; runs append to it, so it may have more.
+
+    One snapshot is left. Takes some twenty minutes for a million files.
+    """
+    from pyiceberg.exceptions import NoSuchTableError
+
+    catalog.create_namespace_if_not_exists(identifier.rpartition(".")[0])
+    try:
+        snapshot = catalog.load_table(identifier).current_snapshot()
+        if snapshot and snapshot.summary and int(snapshot.summary["total-data-files"] or 0) >= manifests * files:
+            return
+        catalog.drop_table(identifier)
+    except NoSuchTableError:
+        pass
+    table = _create(catalog, identifier)
+    for day in range(manifests):
+        with table.transaction() as transaction, transaction.update_snapshot().fast_append() as append:
+            for number in range(files):
+                append.append_data_file(_data_file(table, day, number, _IDS_PER_DAY // files))
+    head = table.current_snapshot()
+    old = [each.snapshot_id for each in table.metadata.snapshots if head and each.snapshot_id != head.snapshot_id]
+    table.maintenance.expire_snapshots().by_ids(old).commit()
+
+
 def _create(catalog: Catalog, identifier: str) -> Table:
     from pyiceberg.partitioning import PartitionField, PartitionSpec
     from pyiceberg.schema import Schema

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 US = "headrace"
 FRAMES = ("polars", "polars:files", "pyiceberg", "pyarrow", "duckdb", "daft")
+WRITERS = ("pyiceberg", "polars", "duckdb")
 LOCAL = ("polars", "pyiceberg", "pyarrow", "duckdb", "daft")
 PLAIN, ARROW = ("polars", "pyiceberg", "pyarrow", "daft"), ("polars:arrow", "pyiceberg:arrow", "pyarrow:arrow")
 OBJECTS = ("obstore", "obstore:threads", "pyarrow", "boto3")
@@ -44,6 +45,7 @@ class Question:
     peers : who else is asked; our own other ways of doing it among them.
     scale : how much of the run's scale it takes: a quarter where peers make a Python object of each value.
     columns : those that are wanted, empty for all. ``filtered``: only a few days' rows are.
+    by_month : the table that is written is partitioned so.
     served : by whom objects are ("s3", "http", "tls").
     loads : how often the job is done in one process; the last time is what is measured.
     gib : a first guess of a run's memory at full scale.
@@ -59,6 +61,7 @@ class Question:
     columns: tuple[str, ...] = ()
     filtered: bool = False
     served: str = "s3"
+    by_month: bool = False
     loads: int = 1
     gib: float = 6.0
 
@@ -229,6 +232,41 @@ _ALL = (
         "many_files",
         ("polars", "pyiceberg"),
         filtered=True,
+        gib=1.0,
+    ),
+    Question(
+        "write",
+        "frame -> S3 table, lineitem, all 16 columns",
+        "write_table",
+        "lineitem",
+        WRITERS,
+        (*_both(0.5, ("pyiceberg",), "PyIceberg"), Goal("beyond", 512, said="MiB")),
+    ),
+    Question(
+        "write_by_month",
+        "frame -> S3 table partitioned by month, lineitem, all 16 columns",
+        "write_table",
+        "lineitem",
+        WRITERS,
+        (*_both(0.5, ("pyiceberg",), "PyIceberg"), Goal("beyond", 512, said="MiB")),
+        by_month=True,
+    ),
+    Question(
+        "commit_staged",
+        "commit 10,000 staged files",
+        "commit_staged",
+        "many_files",
+        ("pyiceberg",),
+        (Goal("wall", 2.0, said="s"),),
+        gib=1.0,
+    ),
+    Question(
+        "append_to_many",
+        "append 1,000 rows to a table of 1,000,000 files in 1,000 manifests",
+        "append_to_many",
+        "million_files",
+        ("headrace:empty", "pyiceberg"),
+        (Goal("wall", 2.0, ("headrace:empty",), "an append to an empty table"),),
         gib=1.0,
     ),
 )

@@ -21,6 +21,7 @@ class Setup:
     local_catalog : properties of a SQL catalog on local disk; it knows the same name; ``local_files`` as above.
     key : the column whose sum proves that the rows are there.
     columns : what is wanted, empty for all; ``filtered`` : only what `filters` keeps.
+    by_month : a table that is written is partitioned so.
     objects : locations of plain objects; ``object_endpoint`` serves them, unsigned unless it is ``endpoint``;
         ``authority`` is the file with the certificate to trust, empty without TLS.
     """
@@ -38,6 +39,7 @@ class Setup:
     key: str = ""
     columns: tuple[str, ...] = ()
     filtered: bool = False
+    by_month: bool = False
     objects: tuple[str, ...] = ()
     object_endpoint: str = ""
     authority: str = ""

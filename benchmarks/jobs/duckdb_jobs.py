@@ -7,12 +7,12 @@ from typing import Any
 
 from tests.servers import duck
 
-from .. import filters
+from .. import filters, written
 from ..setup import Setup
 from . import imported, pyarrow_jobs
 
 
-def _attached(setup: Setup) -> Callable[[], Any]:
+def _attached(setup: Setup, *, read_only: bool = True) -> Callable[[], Any]:
     imported("pyarrow")
 
     connection = duck.connect()
@@ -26,6 +26,7 @@ def _attached(setup: Setup) -> Callable[[], Any]:
             access_key=setup.access_key,
             secret_key=setup.secret_key,
             region=setup.region,
+            read_only=read_only,
         )
         return connection
 
@@ -69,6 +70,19 @@ def plan(setup: Setup) -> Callable[[], Any]:
     attach = _attached(setup)
     query = f"select file_path from iceberg_metadata('warehouse.{setup.table}') where content = 'EXISTING'"
     return lambda: attach().sql(query).fetchall()
+
+
+def write_table(setup: Setup) -> Callable[[], Any]:
+    attach = _attached(setup, read_only=False)
+    frame, name = written.arrow(setup), written.make(setup)
+
+    def job() -> str:
+        connection = attach()
+        connection.register("frame", frame)
+        connection.execute(f"insert into warehouse.{name} select * from frame")
+        return name
+
+    return job
 
 
 def check(result: Any, setup: Setup) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from .. import filters, many_files
+from .. import filters, many_files, written
 from ..checks import total
 from ..setup import Setup
 from . import Steps, imported
@@ -101,6 +101,58 @@ def plan(setup: Setup) -> Callable[[], Any]:
     _imports()
 
     return lambda: _scan(setup, many_files.FILTER if setup.filtered else None)
+
+
+def write_table(setup: Setup) -> Callable[[], Any]:
+    import headrace
+
+    _imports("headrace.writing.surface")
+    frame = headrace.read_parquet(list(setup.local_files), progress=False)
+    name = written.make(setup)
+
+    def job() -> str:
+        headrace.Table(name, catalog=headrace.load_catalog("bench", **setup.catalog)).append(frame)
+        return name
+
+    return job
+
+
+def commit_staged(setup: Setup) -> Callable[[], Any]:
+    import headrace
+    from headrace.writing import staging
+
+    _imports("headrace.writing.surface")
+    name, count = written.many(setup)
+    catalog = headrace.load_catalog("bench", **setup.catalog)
+    files = [written.as_json(each) for each in written.data_files(setup, name, count)]
+    staged = staging.stage(headrace.Table(name, catalog=catalog).metadata, files)
+
+    def job() -> str:
+        headrace.Table(name, catalog=headrace.load_catalog("bench", **setup.catalog)).commit(staged)
+        return name
+
+    return job
+
+
+def append_to_many(setup: Setup) -> Callable[[], Any]:
+    return _append(setup, setup.table)
+
+
+def append_to_many_empty(setup: Setup) -> Callable[[], Any]:
+    return _append(setup, written.empty_of_many(setup))
+
+
+def _append(setup: Setup, name: str) -> Callable[[], Any]:
+    import headrace
+
+    _imports("headrace.writing.surface")
+    frame = headrace.MetaflowDataFrame.from_arrow(written.new_rows(setup, name))
+
+    def job() -> str:
+        headrace.Table(name, catalog=headrace.load_catalog("bench", **setup.catalog)).append(frame)
+        return name
+
+    return job
 
 
 def check(result: Any, setup: Setup) -> dict[str, Any]:

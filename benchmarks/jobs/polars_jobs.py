@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from .. import filters, many_files
+from .. import filters, many_files, written
 from ..checks import total
 from ..setup import LIST_LENGTH, Setup
 from . import Steps, imported
@@ -124,6 +124,21 @@ def plan(setup: Setup) -> Callable[[], Any]:
         return lambda: _table(setup).explain()
     wanted = (polars.col("day") == polars.lit(many_files.DAY)) & (polars.col("id") < many_files.ID_BELOW)
     return lambda: _table(setup).filter(wanted).explain()
+
+
+def write_table(setup: Setup) -> Callable[[], Any]:
+    """Through PyIceberg's table, as its manual says."""
+    import polars
+
+    _imports()
+    imported("pyiceberg_core")
+    frame, name = polars.read_parquet(list(setup.local_files)), written.make(setup)
+
+    def job() -> str:
+        frame.write_iceberg(written.catalog(setup).load_table(name), mode="append")
+        return name
+
+    return job
 
 
 def check(result: Any, setup: Setup) -> dict[str, Any]:

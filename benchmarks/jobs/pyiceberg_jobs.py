@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .. import filters, many_files
+from .. import filters, many_files, written
 from ..setup import Setup
 from . import imported, pyarrow_jobs
 from .pyarrow_jobs import as_array
@@ -64,6 +64,45 @@ def s3_array(setup: Setup) -> Callable[[], Any]:
 def plan(setup: Setup) -> Callable[[], Any]:
     _imports()
     return lambda: list(_scan(setup, filter=many_files.FILTER if setup.filtered else "").plan_files())
+
+
+def write_table(setup: Setup) -> Callable[[], Any]:
+    _imports()
+    imported("pyiceberg_core", "pyarrow.parquet")
+    frame, name = written.arrow(setup), written.make(setup)
+
+    def job() -> str:
+        written.catalog(setup).load_table(name).append(frame)
+        return name
+
+    return job
+
+
+def commit_staged(setup: Setup) -> Callable[[], Any]:
+    _imports()
+    name, count = written.many(setup)
+    files = written.data_files(setup, name, count)
+
+    def job() -> str:
+        table = written.catalog(setup).load_table(name)
+        with table.transaction() as transaction, transaction.update_snapshot().fast_append() as append:
+            for each in files:
+                append.append_data_file(each)
+        return name
+
+    return job
+
+
+def append_to_many(setup: Setup) -> Callable[[], Any]:
+    _imports()
+    imported("pyiceberg_core")
+    rows = written.new_rows(setup, setup.table)
+
+    def job() -> str:
+        written.catalog(setup).load_table(setup.table).append(rows)
+        return setup.table
+
+    return job
 
 
 def check(result: Any, setup: Setup) -> dict[str, Any]:

@@ -227,7 +227,7 @@ class TableMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.snapshots)
     @rule(which=HANDLES, name=st.sampled_from(["b", "c", "t"]), data=st.data())
     def create_ref(self, which: int, name: str, data: st.DataObject) -> None:
-        chosen = data.draw(st.sampled_from(sorted(self.model.snapshots)))
+        chosen = data.draw(st.sampled_from(list(self.model.snapshots)))
         if name not in self.model.refs:
             handle, kind = self.handles[which], "tag" if name == "t" else "branch"
             make = handle.table.create_tag if kind == "tag" else handle.table.create_branch
@@ -270,6 +270,36 @@ class TableMachine(RuleBasedStateMachine):
         self._renew(handle)
         self._check_head(MAIN)
 
+    # maintenance
+
+    @rule(which=HANDLES, branch=BRANCHES)
+    def compact(self, which: int, branch: str) -> None:
+        handle = self.handles[which]
+        act = lambda: handle.table.compact(min_input_files=2, branch=branch)  # noqa: E731
+        self._write("compact", handle, branch, act, [])
+
+    @precondition(lambda self: self.model.snapshots)
+    @rule(which=HANDLES, data=st.data())
+    def expire(self, which: int, data: st.DataObject) -> None:
+        kept = {at for _, at in self.model.refs.values()}
+        if gone := [each for each in self.model.snapshots if each not in kept]:
+            chosen, handle = data.draw(st.sets(st.sampled_from(gone), min_size=1)), self.handles[which]
+            handle.table.expire_snapshots(snapshot_ids=chosen)
+            # What was staged, committed and expired may be live by now, or gone: tests of maintenance say which
+            tokens = {self.model.snapshots[each].token for each in chosen}
+            self.staged = [each for each in self.staged if each.token not in tokens]
+            for each in chosen:
+                del self.model.snapshots[each]
+            counted["expire"] += 1
+            self._renew(handle)
+            # Who still shows an expired snapshot lost its files, and looks again
+            for at, each in enumerate(self.handles):
+                if chosen & {found for _, found in each.refs.values()}:
+                    self.handles[at] = self._open()
+            for name, (kind, _) in self.model.refs.items():
+                if kind == "branch":
+                    self._check_head(name)
+
     # reading
 
     @rule(which=HANDLES)
@@ -287,10 +317,10 @@ class TableMachine(RuleBasedStateMachine):
         wanted = [each for each in rows if condition.selects(each, handle.schema)]
         assert _values(handle.table.load(condition.text)) == seen(wanted, handle.schema), condition.text
 
-    @precondition(lambda self: self.model.snapshots)
+    @precondition(lambda self: self.model.refs)
     @rule(data=st.data())
     def look_back(self, data: st.DataObject) -> None:
-        snapshot = self.model.snapshots[data.draw(st.sampled_from(sorted(self.model.snapshots)))]
+        snapshot = self.model.snapshots[data.draw(st.sampled_from(list(self.model.snapshots)))]
         then = headrace.Table(NAME, catalog=self.catalog, snapshot_id=snapshot.id)
         self._compare(then.load(), snapshot, snapshot.schema)
         name = data.draw(st.sampled_from(sorted(self.model.refs)))
@@ -417,6 +447,16 @@ def test_a_table_is_what_its_history_says() -> None:
         examples += settings.max_examples
         run_state_machine_as_test(hypothesis.seed(seed)(TableMachine), settings=settings)
     print(f"{examples} tables: {dict(counted)}")
-    for each in ("append", "overwrite", "overwrite_partitions", "delete", "upsert", "commit", "evolve"):
+    for each in (
+        "append",
+        "overwrite",
+        "overwrite_partitions",
+        "delete",
+        "upsert",
+        "commit",
+        "evolve",
+        "compact",
+        "expire",
+    ):
         assert counted[each], counted
     assert counted["overwrite refused"], "no write was stale"

@@ -51,6 +51,7 @@ def attach(
     access_key: str,
     secret_key: str,
     region: str,
+    read_only: bool = True,
 ) -> None:
     """Attach a REST catalog with OAuth2, and its S3, as ``warehouse``."""
     connection.execute(
@@ -63,5 +64,5 @@ def attach(
     )
     connection.execute(
         f"attach '{warehouse}' as warehouse (type iceberg, endpoint '{rest_uri}', secret catalog, "
-        "access_delegation_mode 'none', read_only true)"
+        f"access_delegation_mode 'none', read_only {str(read_only).lower()})"
     )

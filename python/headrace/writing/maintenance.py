@@ -93,6 +93,7 @@ class Maintenance:
         view = self._view(target, fresh=True)
         old, staged = rewritten(view, filter, params, target_file_size, min_input_files)
         if not old:
+            self._moved(view._access.loaded())  # as every write that finds nothing to do
             return Committed(view._access.loaded(), None)
         selection = Selection(
             "listed", rewritten=tuple(old), isolation="snapshot", only_rewritten=True, keeps_sequence=True
