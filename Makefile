@@ -40,8 +40,9 @@ $(STAMP):
 lock: ## Renew requirements-dev.lock after a change of requirements-dev.txt
 	scripts/lock
 
-build: venv ## Compile the engine and install headrace, editable, into the environment
+build: venv ## Compile the engine; install headrace and metaflow-headrace, editable, into the environment
 	VIRTUAL_ENV=$(HEADRACE_VENV) PATH="$(BIN):$$PATH" $(BIN)/maturin develop --release --locked
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e integrations/metaflow
 
 test: test-rust test-python ## Rust tests, then Python tests on real servers
 
@@ -71,7 +72,8 @@ lint: venv ## ruff, mypy strict, rustfmt, clippy; warnings are errors
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --ignore-missing-imports benchmarks examples scripts/demo.py tests/faults tests/servers
+	$(BIN)/mypy --ignore-missing-imports --exclude examples/metaflow benchmarks examples scripts/demo.py tests/faults tests/servers
+	$(BIN)/mypy --ignore-missing-imports --allow-untyped-calls --explicit-package-bases integrations/metaflow/src
 	cargo fmt --all --check
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings
 
@@ -80,8 +82,9 @@ format: venv ## Format Python and Rust
 	$(BIN)/ruff format --quiet .
 	cargo fmt --all
 
-wheel: venv ## The wheel, in dist/
+wheel: venv ## The wheels of headrace and metaflow-headrace, in dist/
 	$(BIN)/maturin build --release --locked --out dist
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist integrations/metaflow
 
 bench: build $(BENCH_STAMP) ## Every benchmark, us and the peers (BENCH_ARGS="--quick", "--only wide --rounds 3", ...)
 	benchmarks/install_nginx
@@ -104,4 +107,5 @@ demo-stop: ## End the demo's server (its data stays in .work/demo)
 	$(PYTHON) scripts/demo.py --stop
 
 clean: demo-stop ## Remove what this folder's builds and demo left, and nothing outside it
+	rm -rf integrations/metaflow/build integrations/metaflow/src/*.egg-info
 	rm -rf dist .work .mypy_cache .ruff_cache .pytest_cache .hypothesis python/headrace/*.so

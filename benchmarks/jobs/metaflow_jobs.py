@@ -20,7 +20,7 @@ def objects(setup: Setup) -> Callable[[], Any]:
         "AWS_SECRET_ACCESS_KEY": setup.secret_key,
         "AWS_DEFAULT_REGION": setup.region,
     }
-    from metaflow import S3
+    from metaflow import S3  # type: ignore[attr-defined,unused-ignore]
 
     def job() -> Any:
         with tempfile.TemporaryDirectory() as folder, S3(tmproot=folder) as s3:

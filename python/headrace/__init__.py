@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from headrace.catalog import load_catalog as load_catalog
     from headrace.column import MetaflowColumn as MetaflowColumn
     from headrace.dataframe import MetaflowDataFrame as MetaflowDataFrame
+    from headrace.fastdata.nested import project_struct_fields as project_struct_fields
+    from headrace.fastdata.nested import promote_struct_field as promote_struct_field
+    from headrace.fastdata.nested import sparse_to_dense as sparse_to_dense
     from headrace.files import read_parquet as read_parquet
     from headrace.filters import col as col
     from headrace.memory import release_memory as release_memory
@@ -36,8 +39,11 @@ _HOMES = {
     "__version__": "headrace._engine",
     "col": "headrace.filters",
     "load_catalog": "headrace.catalog",
+    "project_struct_fields": "headrace.fastdata.nested",
+    "promote_struct_field": "headrace.fastdata.nested",
     "read_parquet": "headrace.files",
     "release_memory": "headrace.memory",
+    "sparse_to_dense": "headrace.fastdata.nested",
 }
 
 __all__ = [*_HOMES, "errors"]

@@ -14,6 +14,7 @@ from headrace import _engine
 from headrace.errors import ColumnNotFound, nearest
 from headrace.handoff import numpy as to_numpy
 from headrace.handoff.numpy import is_time
+from headrace.handoff.values import column_of_values
 
 if TYPE_CHECKING:
     from headrace.dataframe import MetaflowDataFrame
@@ -257,12 +258,10 @@ class ListMetaflowColumn(MetaflowColumn):
         """
         return to_numpy.lists(self._column, shape, pad_value, null_value, as_type, as_view)
 
-    @property
     def is_tensor(self) -> bool:
         """Whether all rows are (nested) lists of numbers of one shape, without nulls."""
         return self._column.tensor() is not None
 
-    @property
     def tensor_shape(self) -> list[int]:
         """Shape of each row: ``[3]`` for lists of three numbers, ``[2, 3]`` for two lists of three."""
         tensor = self._column.tensor()
@@ -326,11 +325,13 @@ def wrap(column: _engine.Column) -> MetaflowColumn:
 
 
 def unwrap(data: Any, name: str | None = None) -> _engine.Column:
-    """Take a column of headrace, anything with an Arrow capsule, or a NumPy array, under ``name`` if given."""
+    """Take a column of headrace, anything with an Arrow capsule, a NumPy array or a list, under ``name`` if given."""
     if isinstance(data, MetaflowColumn):
         return data._column if name is None else data._column.rename(name)
     if hasattr(data, "__arrow_c_array__") or hasattr(data, "__arrow_c_stream__"):
         return _engine.Column.from_arrow(data, name)
+    if isinstance(data, list | tuple):
+        return column_of_values(name or "", data)
     return to_numpy.column_of(name or "", data)
 
 

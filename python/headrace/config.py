@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from headrace import surroundings
 from headrace.config_files import Source, environment_source, toml_sources, yaml_source
 from headrace.errors import ConfigurationError, nearest
 
@@ -245,6 +246,8 @@ def _unconfigured(name: str, sources: list[Source], looked_in: tuple[str, ...]) 
     """The embedded catalog where it is meant, else the error for an unknown catalog."""
     known = sorted({each for source in sources for each in source.catalogs})
     if name == EMBEDDED or (name == DEFAULT and not known):
+        if name == DEFAULT:
+            _check_attended(looked_in)
         return embedded_properties()
     where = f"looked in: {', '.join(looked_in)}"
     if name == DEFAULT:
@@ -252,3 +255,12 @@ def _unconfigured(name: str, sources: list[Source], looked_in: tuple[str, ...]) 
         hint = f"name one, or set HEADRACE_CATALOG ({EMBEDDED!r} is the local SQLite catalog)"
         raise ConfigurationError(message, hint=hint)
     raise ConfigurationError(f"unknown catalog {name!r}; {where}", hint=nearest(name, [*known, EMBEDDED]))
+
+
+def _check_attended(looked_in: tuple[str, ...]) -> None:
+    """Refuse the embedded catalog where nobody would ever see what is written to it: in a remote task."""
+    host = surroundings.host()
+    place = None if host is None else host.unattended()
+    if host is not None and place is not None:
+        message = f"no catalog is configured in this task, which runs on {place}; looked in: {', '.join(looked_in)}"
+        raise ConfigurationError(message, hint=host.unconfigured_hint())

@@ -1,8 +1,9 @@
 """AWS credentials that live in files: profiles of ~/.aws, read here or through boto3 where the profile needs it.
 
-Order: explicit properties, a profile named by a property, the environment, the shared files' profile (`AWS_PROFILE`,
-else `default`), and then what the engine finds itself: web identity, container, instance. A profile that needs more
-than a pair of keys (SSO, an assumed role, a credential process) is resolved by boto3, imported only then.
+Order: explicit properties, what the host says (Metaflow's own settings), a profile named by a property, the
+environment, the shared files' profile (`AWS_PROFILE`, else `default`), and then what the engine finds itself: web
+identity, container, instance. A profile that needs more than a pair of keys (SSO, an assumed role, a credential
+process) is resolved by boto3, imported only then.
 
 Must not know: catalogs, tables, requests. Neighbours: catalogs call `storage_properties`; the engine's Store takes the
 result and does the rest of the chain.
@@ -15,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from headrace import surroundings
 from headrace.errors import AuthenticationError, ConfigurationError, nearest
 
 STORAGE_PREFIXES = ("s3.", "client.", "gcs.", "adls.", "file.")
@@ -76,10 +78,15 @@ def storage_properties(properties: Mapping[str, str]) -> tuple[dict[str, str], R
         boto3 could not get credentials for the profile.
     """
     found = _under_s3_names(only_storage(properties))
+    _add_host(found)
     _add_environment(found)
     if "s3.access-key-id" in found or found.get("s3.anonymous", "").lower() == "true":
         return found, None
     named = found.get("s3.profile-name")
+    host = surroundings.host()
+    keys = None if host is None or named else host.keys(found.get("s3.role-arn"))
+    if keys is not None:
+        return _through_host(found, keys)
     if not named and os.environ.get("AWS_ACCESS_KEY_ID") and os.environ.get("AWS_SECRET_ACCESS_KEY"):
         return found, None
     profile = load_profile(named or os.environ.get("AWS_PROFILE"))
@@ -116,6 +123,28 @@ def _under_s3_names(properties: dict[str, str]) -> dict[str, str]:
         if f"client.{each}" in found and f"s3.{each}" not in found and not (has_keys and each in pair):
             found[f"s3.{each}"] = found[f"client.{each}"]
     return found
+
+
+def _add_host(found: dict[str, str]) -> None:
+    """What the host knows of endpoint, region and keys, where no property says otherwise; keys only as a whole."""
+    host = surroundings.host()
+    has_keys = any(f"s3.{each}" in found for each in ("access-key-id", "profile-name", "anonymous", "role-arn"))
+    for key, value in ({} if host is None else host.storage()).items():
+        if not (has_keys and key in ("s3.access-key-id", "s3.secret-access-key", "s3.session-token")):
+            found.setdefault(key, value)
+
+
+def _through_host(found: dict[str, str], keys: Refresh) -> tuple[dict[str, str], Refresh]:
+    """Keys as the host gets them."""
+
+    def fresh() -> Mapping[str, str]:
+        try:
+            return keys()
+        except Exception as error:  # any client provider may be plugged in
+            hint = "these are Metaflow's settings: METAFLOW_DEFAULT_AWS_CLIENT_PROVIDER, the role of @fast_data"
+            raise AuthenticationError(f"no AWS keys from the client provider: {error}", hint=hint) from error
+
+    return found | dict(fresh()), fresh
 
 
 def _add_environment(found: dict[str, str]) -> None:

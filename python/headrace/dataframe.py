@@ -16,13 +16,14 @@ from typing import Any, overload
 from headrace import _engine, progress
 from headrace.column import CHUNK_ROWS, MetaflowColumn, unwrap, wrap
 from headrace.errors import ColumnNotFound, InvalidArgument, MetaflowDataFrameException, nearest
+from headrace.fastdata.frames import FastDataFrame
 
 PICKLE_LIMIT_BYTES = 64 << 20
 """Frames beyond this are no artifacts: they belong in a table."""
 SHOWN_ROWS = 10
 
 
-class MetaflowDataFrame:
+class MetaflowDataFrame(FastDataFrame):
     """Immutable columns of equal length, each one contiguous piece of Arrow memory.
 
     Frames are cheap to slice, select from and rename: memory is shared. They may be used by many threads at once, and
@@ -44,28 +45,57 @@ class MetaflowDataFrame:
     # From other places
 
     @classmethod
-    def from_arrow(cls, data: Any) -> MetaflowDataFrame:
+    def from_arrow(cls, table: Any) -> MetaflowDataFrame:
         """Take anything with ``__arrow_c_stream__`` or ``__arrow_c_array__``: tables and frames of PyArrow, Polars,
         DuckDB, pandas. Memory is shared where the columns have one chunk, else joined into one."""
-        if isinstance(data, MetaflowDataFrame):
-            return data
-        return cls(_engine.Frame.from_arrow(data))
+        if isinstance(table, MetaflowDataFrame):
+            return table
+        return cls(_engine.Frame.from_arrow(table))
 
     @classmethod
-    def from_pandas(cls, data: Any) -> MetaflowDataFrame:
+    def from_pandas(
+        cls,
+        pandas_df: Any,
+        pyarrow_schema: Any = None,
+        iceberg_schema: Sequence[Mapping[str, Any]] | None = None,
+    ) -> MetaflowDataFrame:
         """Take a ``pandas.DataFrame``. Its index is left out: ``reset_index()`` makes columns of it.
 
         Through PyArrow where that is installed (memory shared where pandas allows), else through NumPy, a copy, for
         numbers, booleans, dates and times, and strings.
+
+        Parameters
+        ----------
+        pandas_df : pandas.DataFrame
+        pyarrow_schema : pyarrow.Schema, optional
+            The columns to take and their types. Needs PyArrow.
+        iceberg_schema : sequence of mappings, optional
+            The same as ``Table.schema`` gives it.
         """
         from headrace.handoff import pandas
 
-        return cls(pandas.from_pandas(data))
+        wanted = _arrow_schema(pyarrow_schema, iceberg_schema)
+        return cls(pandas.from_pandas(pandas_df) if wanted is None else pandas.from_pandas_as(pandas_df, wanted))
 
     @classmethod
-    def from_polars(cls, data: Any) -> MetaflowDataFrame:
-        """Take a ``polars.DataFrame`` (or ``Series`` of structs). Memory is shared where it has one chunk."""
-        return cls.from_arrow(data)
+    def from_polars(
+        cls,
+        polars_df: Any,
+        pyarrow_schema: Any = None,
+        iceberg_schema: Sequence[Mapping[str, Any]] | None = None,
+        max_chunk_size: int | None = None,
+    ) -> MetaflowDataFrame:
+        """Take a ``polars.DataFrame`` (or ``Series`` of structs). Memory is shared where it has one chunk.
+
+        `pyarrow_schema` and `iceberg_schema` as in `from_pandas`; `max_chunk_size` has no effect: columns have one
+        chunk whatever their size.
+        """
+        wanted = _arrow_schema(pyarrow_schema, iceberg_schema)
+        if wanted is None:
+            return cls.from_arrow(polars_df)
+        from headrace.handoff import arrow
+
+        return cls.from_arrow(arrow.cast(polars_df, wanted))
 
     @classmethod
     def from_columns(cls, columns: Sequence[Any], names: Sequence[str] | None = None) -> MetaflowDataFrame:
@@ -73,8 +103,9 @@ class MetaflowDataFrame:
 
         Parameters
         ----------
-        columns : sequence of MetaflowColumn, Arrow arrays (anything with a capsule), Series or NumPy arrays
-            NumPy arrays are copied, all else is shared.
+        columns : sequence of MetaflowColumn, Arrow arrays (anything with a capsule), Series, NumPy arrays or lists
+            NumPy arrays and lists (of int, float, bool, str, bytes, date or datetime, and None) are copied, all else is
+            shared.
         names : sequence of str, optional
             Names of the columns; by default those that they have.
         """
@@ -115,11 +146,11 @@ class MetaflowDataFrame:
         return read_parquet(given, columns, properties=properties, num_threads=num_threads)
 
     @classmethod
-    def stack(cls, frames: Sequence[MetaflowDataFrame]) -> MetaflowDataFrame:
+    def stack(cls, mdfs: Sequence[MetaflowDataFrame]) -> MetaflowDataFrame:
         """Put frames of the same columns below one another, in memory of their own."""
-        if not frames:
+        if not mdfs:
             raise InvalidArgument("no frames to stack")
-        return frames[0] if len(frames) == 1 else cls(_engine.Frame.concat([frame._frame for frame in frames]))
+        return mdfs[0] if len(mdfs) == 1 else cls(_engine.Frame.concat([frame._frame for frame in mdfs]))
 
     # Shape
 
@@ -213,7 +244,13 @@ class MetaflowDataFrame:
             return [self]
         return [self.slice(start, max_rows) for start in range(0, self.num_rows, max_rows)]
 
-    def take(self, indicator: Any, treat_null_as: bool | None = None) -> MetaflowDataFrame:
+    def take(
+        self,
+        indicator: Any,
+        treat_null_as: bool | None = None,
+        max_parallel: int | None = None,
+        min_run_threshold: int | None = None,
+    ) -> MetaflowDataFrame:
         """Return the rows that ``indicator`` marks, a copy.
 
         Parameters
@@ -222,6 +259,8 @@ class MetaflowDataFrame:
             One value a row: booleans, or integers of which all but 0 mean True.
         treat_null_as : bool, optional
             What a null means. By default nulls raise.
+        max_parallel, min_run_threshold : int, optional
+            Of no effect: the engine uses all cores. They are here for flows that were written for Fast Data.
 
         See Also
         --------
@@ -351,12 +390,23 @@ class MetaflowDataFrame:
             raise MetaflowDataFrameException(
                 f"a frame of {progress.bytes_as_text(self.size)} is too large to pickle "
                 f"(at most {progress.bytes_as_text(PICKLE_LIMIT_BYTES)})",
-                hint="pass the Table or a Shard, which load it again, or write the frame to a table",
+                hint="an artifact of a flow may be the Table, a Shard or what put_data(frame) returns: each loads the "
+                "rows again where they are needed. del self.<name> drops a frame that no later step needs",
             )
-        return _unpickled, (self._frame.to_bytes(),)
+        return unpickled, (self._frame.to_bytes(),)
 
 
-def _unpickled(data: bytes) -> MetaflowDataFrame:
+def _arrow_schema(pyarrow_schema: Any, columns: Sequence[Mapping[str, Any]] | None) -> Any:
+    """The ``pyarrow.Schema`` that is asked for in one of two ways; None if it is not."""
+    if pyarrow_schema is not None or columns is None:
+        return pyarrow_schema
+    from headrace.fastdata import schemas
+
+    return schemas.pyarrow_schema(columns)
+
+
+def unpickled(data: bytes) -> MetaflowDataFrame:
+    """The frame that these bytes were."""
     return MetaflowDataFrame(_engine.Frame.from_bytes(data))
 
 

@@ -23,6 +23,7 @@
     ├── ParquetDecodingException        a damaged Parquet file (also a MetaflowTableInvalidData)
     ├── ParquetEncodingException
     └── MetaflowDataFrameException      a frame used as it cannot be
+        └── MetaflowDataFrameBufferException; of it ...BufferNotLargeEnough, ...InvalidBuffer
 
 This module imports nothing of headrace: every room may raise from it. The engine raises these classes by name.
 """
@@ -30,17 +31,24 @@ This module imports nothing of headrace: every room may raise from it. The engin
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable
 from typing import Any
 
 
-class HeadraceError(Exception):
+class _Root(Exception):
+    """Between HeadraceError and Exception, so that a host's exception can take this place: see `adopt`."""
+
+
+class HeadraceError(_Root):
     """Base of every error that headrace raises.
 
     Attributes
     ----------
-    message : str
+    reason : str
         What failed, what was found and expected.
+    message : str
+        The same; the whole text (``str(error)``) where a host shows the message alone, as Metaflow does.
     table, location : str or None
         The table, and the object or file (never with credentials).
     byte_range : tuple of (int, int) or None
@@ -61,11 +69,24 @@ class HeadraceError(Exception):
         hint: str | None = None,
     ) -> None:
         super().__init__(message)
-        self.message = message
+        self.args = (message,)  # MetaflowException leaves them empty
+        self.reason = message
         self.table = table
         self.location = location
         self.byte_range = byte_range
         self.hint = hint
+
+        # What MetaflowException has beside its message, and sets after us where it is our base
+        self.line_no: int | None = None
+        self.source_file: str | None = None
+
+    @property
+    def message(self) -> str:
+        return str(self) if _adopted else self.reason
+
+    @message.setter
+    def message(self, text: str) -> None:  # MetaflowException sets it
+        self.reason = text
 
     def __str__(self) -> str:
         where = []
@@ -75,15 +96,15 @@ class HeadraceError(Exception):
             where.append(f"location {self.location}")
         if self.byte_range:
             where.append(f"bytes {self.byte_range[0]}-{self.byte_range[1]}")
-        text = self.message + (f" [{', '.join(where)}]" if where else "")
+        text = self.reason + (f" [{', '.join(where)}]" if where else "")
         return f"{text}\n  hint: {self.hint}" if self.hint else text
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _restore, (type(self), dict(self.__dict__, message=self.message))
+        return _restore, (type(self), dict(self.__dict__))
 
 
 def _restore(cls: type[HeadraceError], state: dict[str, Any]) -> HeadraceError:
-    error = cls(state["message"])
+    error = cls(state["reason"])
     error.__dict__.update(state)
     return error
 
@@ -208,6 +229,18 @@ class MetaflowDataFrameException(HeadraceError):
     headline = "frame error"
 
 
+class MetaflowDataFrameBufferException(MetaflowDataFrameException):
+    headline = "frame cannot be written to or read from this"
+
+
+class MetaflowDataFrameBufferNotLargeEnough(MetaflowDataFrameBufferException):
+    headline = "buffer too small for the frame"
+
+
+class MetaflowDataFrameInvalidBuffer(MetaflowDataFrameBufferException):
+    headline = "no frame in this buffer"
+
+
 def nearest(name: str, known: Iterable[str], limit: int = 8) -> str:
     """Return a hint for a name that is not among ``known``: the nearest ones, else a few of them.
 
@@ -225,3 +258,25 @@ def nearest(name: str, known: Iterable[str], limit: int = 8) -> str:
         return "there are none"
     shown = ", ".join(names[:limit])
     return f"known: {shown}" + (f", and {len(names) - limit} more" if len(names) > limit else "")
+
+
+def adopt(base: type[Exception]) -> None:
+    """Make every error of headrace also one of a host's, whose own handlers then catch and print it.
+
+    Parameters
+    ----------
+    base : type
+        Metaflow's MetaflowException; it takes its message as its first argument.
+    """
+    global _adopted
+    if not issubclass(HeadraceError, base):
+        HeadraceError.__bases__ = (base,)
+    _adopted = True
+
+
+_adopted = False
+
+
+_metaflow = sys.modules.get("metaflow.exception")
+if _metaflow is not None and hasattr(_metaflow, "MetaflowException"):
+    adopt(_metaflow.MetaflowException)

@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from headrace import config, credentials
+from headrace import config, credentials, surroundings
 from headrace.errors import InvalidArgument, ObjectNotFound
 from headrace.plan import ProgressOption
 
@@ -78,7 +78,8 @@ def read_parquet(
     storage, refresh = _storage(given, named)
     store = _engine.Store(storage, refresh=refresh)
     locations = [found for each in named for found in _expand(store, each)]
-    request: dict[str, Any] = {"limit": limit, "strings": strings, "dates": dates, "threads": num_threads}
+    threads = surroundings.threads(num_threads)
+    request: dict[str, Any] = {"limit": limit, "strings": strings, "dates": dates, "threads": threads}
     request["memory_limit"] = memory_limit
     expression = as_filter(filter, params)
     bound = None
@@ -93,6 +94,16 @@ def read_parquet(
             request["columns"] = [schema.fields.index(each) for each in fields if _is_top_level(schema, each)]
     frame = _engine.read_parquet(store, locations, json.dumps(request), bound, resolve(progress))
     return MetaflowDataFrame(frame)
+
+
+def schema_text(location: str | os.PathLike[str], properties: Mapping[str, str] | None = None) -> str:
+    """The schema of a Parquet file, the first of a folder's, as Iceberg's JSON with ids of its own."""
+    from headrace import _engine
+
+    given = {key: config.as_text(key, value) for key, value in (properties or {}).items()}
+    storage, refresh = _storage(given, [os.fspath(location)])
+    store = _engine.Store(storage, refresh=refresh)
+    return _engine.parquet_schema(store, _expand(store, os.fspath(location))[0])
 
 
 def _is_top_level(schema: Any, field: Any) -> bool:

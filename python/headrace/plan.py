@@ -7,6 +7,7 @@ Neighbours: `headrace.table` makes plans, `headrace.dataframe` is what comes out
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from headrace import surroundings
 from headrace.access import TableAccess
 from headrace.errors import InvalidArgument
 from headrace.iceberg import Schema
@@ -125,7 +127,7 @@ class _Scan:
             strings,
             dates=dates,
             categories=categories,
-            threads=num_threads,
+            threads=surroundings.threads(num_threads),
             memory_limit=memory_limit,
         )
         with self.access.naming():
@@ -183,7 +185,9 @@ class _Scan:
 
         limit = DEFAULT_STREAM_MEMORY_BYTES if memory_limit is None else _positive("memory_limit", memory_limit)
         rows = None if batch_rows is None else _positive("batch_rows", batch_rows)
-        request = self._request(columns, strings, threads=num_threads, memory_limit=limit, batch_rows=rows)
+        request = self._request(
+            columns, strings, threads=surroundings.threads(num_threads), memory_limit=limit, batch_rows=rows
+        )
         with self.access.naming():
             stream = _engine.batches(self.access.store(), self.files, request, self.filter_json, resolve(progress))
         return Batches(stream, self.access.naming)
@@ -278,6 +282,12 @@ class Shard(_Scan):
     index: int = 0
     count: int = 1
 
+    @property
+    def plan_token(self) -> str:
+        """What the shards of one plan have in common: table, snapshot, filter, and their number."""
+        told = json.dumps([self.access.name, self.snapshot_id, self.filter_json, self.count])
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
+
     def __repr__(self) -> str:
         return f"<Shard {self.index + 1}/{self.count} of {self._summary()}>"
 
@@ -334,6 +344,7 @@ class ScanPlan(_Scan):
             whole = self.rows if by == "rows" else self.bytes
             n = max(1, -(-whole // _positive("target_size", target_size)))
         lists = self.files.split(_positive("n", n), by)
+        surroundings.tell_of_splits(len(lists))
         shared = {name: getattr(self, name) for name in _Scan.__dataclass_fields__}
         return [
             Shard(**(shared | {"files": files}), index=index, count=len(lists)) for index, files in enumerate(lists)

@@ -17,6 +17,7 @@ from headrace.access import TableAccess
 from headrace.catalog import Catalog, LoadedTable, load_catalog
 from headrace.catalog.identifiers import parse_identifier
 from headrace.errors import InvalidArgument
+from headrace.fastdata.tables import FastDataTable
 from headrace.iceberg import Schema, Snapshot, TableMetadata, select_snapshot
 from headrace.iceberg.snapshots import MAIN
 from headrace.inspection import Inspection
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from headrace.filters import Expression
 
 
-class Table(Writes, Administration, Maintenance, Inspection):
+class Table(FastDataTable, Writes, Administration, Maintenance, Inspection):
     """A warehouse table, pinned to one snapshot until it is written to: then it shows what it wrote.
 
     Parameters
@@ -240,17 +241,9 @@ class Table(Writes, Administration, Maintenance, Inspection):
 
     @property
     def schema(self) -> list[dict[str, Any]]:
-        """Columns as dicts: name, type (Iceberg's name), required, field_id, doc."""
-        return [
-            {
-                "name": each.name,
-                "type": str(each.type),
-                "required": each.required,
-                "field_id": each.field_id,
-                "doc": each.doc,
-            }
-            for each in self.snapshot_schema.fields
-        ]
+        """Columns as dicts: those of the table's metadata (id, name, required, doc, type: a name, or a dict for nested
+        types) and `field_id`, which is `id`."""
+        return [each.to_json() | {"field_id": each.field_id, "doc": each.doc} for each in self.snapshot_schema.fields]
 
     @property
     def is_iceberg(self) -> bool:

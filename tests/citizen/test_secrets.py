@@ -11,7 +11,9 @@ from headrace import errors
 from tests.citizen.conftest import Served
 
 SECRET = "testsecret"
-ERRORS = [name for name, each in vars(errors).items() if isinstance(each, type) and issubclass(each, Exception)]
+ERRORS = [
+    name for name, each in vars(errors).items() if isinstance(each, type) and issubclass(each, errors.HeadraceError)
+]
 
 
 def test_nothing_that_is_shown_or_pickled_holds_a_secret(configured: Served) -> None:

@@ -202,14 +202,14 @@ def test_lists_of_one_length_are_views(kind: pa.DataType) -> None:
     view = lists.to_numpy(as_view=True)
     assert view.tolist() == [[1, 2, 3], [4, 5, 6]]
     assert address(view) == address(lists.flatten().to_numpy(as_view=True))
-    assert lists.is_tensor
-    assert lists.tensor_shape == [3]
+    assert lists.is_tensor()
+    assert lists.tensor_shape() == [3]
     assert lists.to_numpy(shape=(3,), as_view=True).shape == (2, 3)
 
 
 def test_lists_of_lists_and_slices_of_them() -> None:
     nested = column([[[1, 2, 3], [4, 5, 6]]], pa.list_(pa.list_(pa.int64())))
-    assert nested.tensor_shape == [2, 3]
+    assert nested.tensor_shape() == [2, 3]
     assert nested.to_numpy().shape == (1, 2, 3)
     assert column([[1, 2, 3, 4]]).to_numpy(shape=(2, 2)).tolist() == [[[1, 2], [3, 4]]]
     for kind in (pa.list_(pa.int64()), pa.list_(pa.int64(), 2)):
@@ -221,7 +221,7 @@ def test_lists_of_lists_and_slices_of_them() -> None:
 
 def test_lists_padded_and_cut() -> None:
     lists = column([[1, 2, 3, 4], None, [5], []], pa.list_(pa.int64()))
-    assert not lists.is_tensor
+    assert not lists.is_tensor()
     padded = lists.to_numpy(shape=(3,), pad_value=0, null_value=-1)
     assert padded.tolist() == [[1, 2, 3], [-1, -1, -1], [5, 0, 0], [0, 0, 0]]
     floats = lists.to_numpy(shape=2, pad_value=0.5, null_value=0, as_type="float32")
@@ -242,7 +242,7 @@ def test_lists_that_have_no_such_shape() -> None:
         with pytest.raises(MetaflowDataFrameException, match=message):
             lists.to_numpy(**arguments)
     with pytest.raises(MetaflowDataFrameException, match="no tensor"):
-        _ = lists.tensor_shape
+        lists.tensor_shape()
     with pytest.raises(MetaflowDataFrameException, match="not a list of numbers"):
         column([["a"], ["b", "c"]]).to_numpy(shape=(2,), pad_value="")
     with pytest.raises(InvalidArgument):

@@ -172,7 +172,7 @@ class Client:
 
     def _unreachable(self, error: UnreachableError) -> UnreachableError:
         hint = error.hint or f"check the catalog's uri ({config.redact_uri(self.uri)}) and the network"
-        message = f"catalog {self._name!r} cannot be reached: {error.message}"
+        message = f"catalog {self._name!r} cannot be reached: {error.reason}"
         return UnreachableError(message, location=config.redact_uri(self.uri), hint=hint)
 
     def _known_secrets(self) -> list[str]:

@@ -198,10 +198,10 @@ class RestCatalog(Catalog):
         except HeadraceError as error:
             status = getattr(error, "status", 0)
             if status == 409:
-                message = f"another commit came first: {error.message}"
+                message = f"another commit came first: {error.reason}"
                 raise MetaflowTableConflict(message, table=dotted(name)) from error
             if not _is_refusal(error, status):
-                message = f"whether the commit took effect is not known: {error.message}"
+                message = f"whether the commit took effect is not known: {error.reason}"
                 hint = "load the table and look for the change before trying again"
                 raise MetaflowTableCommitStateUnknownException(message, table=dotted(name), hint=hint) from error
             raise

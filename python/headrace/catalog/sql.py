@@ -250,7 +250,7 @@ class SqlCatalog(Catalog):
                 changed = transaction.change(sql + where, *values)
         except HeadraceError as error:
             if changed:  # it was sent, and the answer to its COMMIT was lost
-                message = f"whether the commit took effect is not known: {error.message}"
+                message = f"whether the commit took effect is not known: {error.reason}"
                 hint = "load the table and look for the change before trying again"
                 raise MetaflowTableCommitStateUnknownException(message, table=dotted(name), hint=hint) from error
             self._remove_metadata(new)

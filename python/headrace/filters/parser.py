@@ -206,7 +206,7 @@ class _Parser:
             try:
                 return like(column, pattern, negated)
             except FilterError as error:
-                raise syntax_error(self._source, position, error.message, error.hint) from None
+                raise syntax_error(self._source, position, error.reason, error.hint) from None
         if not self._accept("starts_with"):
             self._take()
             self._expect("with", "with (starts with)")
@@ -303,7 +303,7 @@ class _Parser:
             try:
                 return literals(value, f"parameter {token.text} for column {column!r}")
             except FilterError as error:
-                raise syntax_error(self._source, token.position, error.message, error.hint) from None
+                raise syntax_error(self._source, token.position, error.reason, error.hint) from None
         self._expect("(", "`(` or a parameter that is a list")
         found: list[Literal] = []
         while not self._accept(")"):
@@ -319,7 +319,7 @@ class _Parser:
             return canonical(value, f"parameter {token.text}")
         except FilterError as error:
             hint = "a list is for `in :name`" if isinstance(value, list | tuple | set | frozenset) else error.hint
-            raise syntax_error(self._source, token.position, error.message, hint) from None
+            raise syntax_error(self._source, token.position, error.reason, hint) from None
 
     def _value(self, token: Token) -> Any:
         name = token.text[1:]

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from headrace import _engine
-from headrace.errors import ColumnNotFound, InvalidArgument, nearest
+from headrace.errors import ColumnNotFound, InvalidArgument, MetaflowDataFrameException, nearest
 from headrace.handoff import present, required
 from headrace.handoff.arrow import to_arrow
 from headrace.handoff.numpy import FORMATS, column_of, is_numeric, is_time, nulls, view
@@ -194,6 +194,16 @@ def from_pandas(frame: Any) -> _engine.Frame:
     if present("pyarrow") is not None and hasattr(frame, "__arrow_c_stream__"):
         return _engine.Frame.from_arrow(frame)
     return _engine.Frame.from_columns([_column_of(str(name), series) for name, series in frame.items()])
+
+
+def from_pandas_as(frame: Any, schema: Any) -> _engine.Frame:
+    """Take a ``pandas.DataFrame``'s columns as those of a ``pyarrow.Schema``, without loss."""
+    pyarrow = required("pyarrow", "from_pandas() with a schema")
+    try:
+        made = pyarrow.Table.from_pandas(frame, schema=schema, preserve_index=False, safe=True)
+    except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError, KeyError) as error:
+        raise MetaflowDataFrameException(f"the DataFrame does not fit the schema: {error}") from error
+    return _engine.Frame.from_arrow(made)
 
 
 def _column_of(name: str, series: Any) -> _engine.Column:

@@ -84,7 +84,7 @@ def parse_type_text(text: Any) -> Type:
         try:
             return parse_primitive(text.strip())
         except HeadraceError as error:
-            raise InvalidArgument(error.message, hint=error.hint) from None
+            raise InvalidArgument(error.reason, hint=error.hint) from None
     kind, parts = match[1], _split(match[2])
     if kind == "list" and len(parts) == 1:
         return ListType(_field("element", parse_type_text(parts[0])))
@@ -203,4 +203,4 @@ def _transform(text: str) -> tuple[Transform, str]:
     try:
         return Transform.parse(name if match[2] is None else f"{name}[{match[2]}]"), match[3]
     except HeadraceError as error:
-        raise InvalidArgument(f"partition_by {text!r}: {error.message}") from None
+        raise InvalidArgument(f"partition_by {text!r}: {error.reason}") from None

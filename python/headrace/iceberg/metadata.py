@@ -238,7 +238,7 @@ class TableMetadata:
         try:
             return read()
         except MetaflowTableInvalidData as error:
-            raise self._error(error.message, error.hint) from None
+            raise self._error(error.reason, error.hint) from None
 
     def _error(self, message: str, hint: str | None = None) -> MetaflowTableInvalidData:
         return MetaflowTableInvalidData(f"table metadata: {message}", location=self.file, hint=hint)

@@ -183,7 +183,7 @@ def _checked(name: str, kind: Any, *parameters: int) -> PrimitiveType:
     try:
         return kind(*parameters)  # type: ignore[no-any-return]
     except InvalidArgument as error:
-        raise MetaflowTableInvalidData(f"type {name!r}: {error.message}") from None
+        raise MetaflowTableInvalidData(f"type {name!r}: {error.reason}") from None
 
 
 def type_to_json(value: Type) -> Any:
@@ -210,7 +210,7 @@ def parse_type(json: Any, where: str, depth: int = 0) -> Type:
         try:
             return parse_primitive(json)
         except MetaflowTableInvalidData as error:
-            raise MetaflowTableInvalidData(f"{where}: {error.message}", hint=error.hint) from None
+            raise MetaflowTableInvalidData(f"{where}: {error.reason}", hint=error.hint) from None
     if not isinstance(json, dict):
         raise invalid(where, json, "a type (a string or an object)")
     kind = json.get("type")

@@ -162,7 +162,7 @@ class _Commit:
         except MetaflowTableConflict as error:
             if retry.again():
                 return None
-            message = f"other writers were faster at each of {retry.attempts} attempts: {error.message}"
+            message = f"other writers were faster at each of {retry.attempts} attempts: {error.reason}"
             hint = "try again, or raise the table property commit.retry.num-retries"
             failure = MetaflowTableConflict(message, hint=hint)
             failure.__cause__ = error

@@ -36,7 +36,9 @@ class StagedFile:
     file: str
 
 
-def stage(metadata: TableMetadata, files: Iterable[str]) -> list[dict[str, Any]]:
+def stage(
+    metadata: TableMetadata, files: Iterable[str], shard: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
     """Values for files that were written for the table's current schema and spec.
 
     Parameters
@@ -45,6 +47,8 @@ def stage(metadata: TableMetadata, files: Iterable[str]) -> list[dict[str, Any]]
         As it was when they were written.
     files : iterable of str
         JSON of each file.
+    shard : mapping or None
+        The shard that the rows are of (`shards.mark`). Without a file one value says that it had no rows.
     """
     now = time.time_ns() // 1_000_000
     staged = []
@@ -63,7 +67,10 @@ def stage(metadata: TableMetadata, files: Iterable[str]) -> list[dict[str, Any]]
                 "file": text,
             }
         )
-    return staged
+    if shard is None:
+        return staged
+    whole = staged or [{"headrace": VERSION, "table": identity(metadata), "empty": True}]
+    return [each | {"shard": dict(shard)} for each in whole]
 
 
 def identity(metadata: TableMetadata) -> str:
@@ -111,7 +118,8 @@ def token(files: Sequence[StagedFile], mode: str) -> str:
 def _parsed(values: Iterable[Any]) -> Iterator[StagedFile]:
     for each in values:
         if isinstance(each, Mapping):
-            yield _parse(each)
+            if each.get("empty") is not True:
+                yield _parse(each)
         elif isinstance(each, list | tuple):
             yield from _parsed(each)
         else:

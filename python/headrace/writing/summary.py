@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from headrace import surroundings
 from headrace.iceberg import Snapshot
 
 TOKEN = "headrace.commit-token"
@@ -61,11 +62,11 @@ def summarise(
     token : str
         Of the commit.
     properties : mapping of str to str
-        The caller's own members; they never replace those above.
+        The caller's own members; they never replace those above, but those of the surroundings (flow, run, task).
     """
     from headrace._engine import __version__
 
-    made = {str(key): str(value) for key, value in properties.items()}
+    made = surroundings.lineage() | {str(key): str(value) for key, value in properties.items()}
     before = {"operation": ""} if parent is None else dict(parent.summary or {})
     known = parent is None
     for adding, removing, total, name in _CHANGES:

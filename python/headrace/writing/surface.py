@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
+from headrace import surroundings
 from headrace.access import TableAccess
 from headrace.errors import InvalidArgument
 from headrace.iceberg import NestedField, Snapshot, TableMetadata
-from headrace.writing import staging
+from headrace.writing import shards, staging
 from headrace.writing.commit import Committed, commit_change, writable
 from headrace.writing.conflicts import isolation
 from headrace.writing.selecting import as_frame, discard, select, warn_of_mode
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from headrace.catalog import LoadedTable
     from headrace.dataframe import MetaflowDataFrame
     from headrace.filters import Expression
-    from headrace.plan import ScanPlan
+    from headrace.plan import ScanPlan, Shard
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -216,33 +217,45 @@ class Writes:
         return self._write(self._evolved(frame, evolve), OVERWRITE_PARTITIONS, branch, properties, seen)
 
     @_naming
-    def stage(self, frame: Any, *, shard: int = 0, attempt: int = 0, evolve: bool = False) -> list[dict[str, Any]]:
+    def stage(
+        self, frame: Any, *, shard: int | Shard = 0, attempt: int = 0, evolve: bool = False
+    ) -> list[dict[str, Any]]:
         """Write rows to files that no reader sees until `commit` is called with what this returns.
 
         Parameters
         ----------
         frame : frame, or anything with an Arrow capsule, or a pandas DataFrame
             Columns are matched by name.
-        shard, attempt : int
-            Enter the files' names, beside a UUID.
+        shard : Shard or int
+            The Shard that the rows were made from: `commit` then refuses while another shard of its plan is missing, or
+            is there from two attempts. A number only enters the files' names, beside a UUID.
+        attempt : int
+            Enters the files' names too.
         evolve : bool, default False
             Columns that the table does not have are added to it at once, as optional ones, by a commit of their own.
 
         Returns
         -------
         list of dict
-            Small, JSON-able, picklable, without secrets; empty for a frame without rows.
+            Small, JSON-able, picklable, without secrets; without files for a frame without rows.
         """
-        frame = self._evolved(frame, evolve)
-        return staging.stage(self.metadata, self._written(frame, shard, attempt))
+        return self._staged(self._evolved(frame, evolve), shard, attempt, None)
+
+    def _staged(self, frame: Any, shard: int | Shard, attempt: int, threads: int | None) -> list[dict[str, Any]]:
+        index = shard if isinstance(shard, int) else shard.index
+        files = self._written(frame, index, attempt, threads)
+        mark = None if isinstance(shard, int) else shards.mark(shard)
+        return staging.stage(self.metadata, files, mark)
 
     @_naming
     def commit(
         self,
-        staged: Iterable[Any],
+        staged: Iterable[Any] | None = None,
         mode: str | bool = APPEND,
         *,
         overwrite: bool = False,
+        data_files: Iterable[Any] | None = None,
+        partial: bool = False,
         branch: str | None = None,
         properties: Mapping[str, str] | None = None,
     ) -> Committed:
@@ -257,6 +270,10 @@ class Writes:
             and False, as the Fast Data surface has it, are "overwrite_partitions" and "append".
         overwrite : bool, default False
             The same as a keyword.
+        data_files : iterable
+            `staged` under its Fast Data name.
+        partial : bool, default False
+            Rows that were staged for shards may be committed though some shards of their plan are missing.
         branch, properties
             See `append`.
 
@@ -264,6 +281,8 @@ class Writes:
         ------
         MetaflowTableIncompatible
             Files of another table, or of a schema or partition spec that the table no longer writes.
+        MetaflowTableInvalidData
+            A shard is missing, or is there from two attempts: names them. Nothing was changed.
         MetaflowTableConflict
             Somebody else changed what is replaced; names their snapshot.
 
@@ -274,19 +293,13 @@ class Writes:
         """
         if isinstance(mode, bool) or overwrite:
             mode = OVERWRITE_PARTITIONS if overwrite or mode is True else APPEND
-        staged = list(staged)
+        if (staged is None) == (data_files is None):
+            raise InvalidArgument("commit takes what stage() returned, once", hint="commit(staged)")
+        staged = list((staged if data_files is None else data_files) or [])
+        shards.check(staged, partial)
         files = staging.take(staged, self.metadata) if staged else []
         seen = self._view(self._target(branch), fresh=False).snapshot
         return self._commit(self._change_of(files, mode, staged, seen), branch, properties)
-
-    @_naming
-    def put_data(self, mdf: Any, num_threads: int | None = None) -> list[dict[str, Any]]:
-        """`stage`, as the Fast Data surface has it."""
-        return staging.stage(self.metadata, self._written(mdf, 0, 0, num_threads))
-
-    def put(self, mdf: Any, overwrite: bool = False) -> Committed:
-        """`append`, or `overwrite_partitions`, as the Fast Data surface has it."""
-        return self.overwrite_partitions(mdf) if overwrite else self.append(mdf)
 
     def _evolved(self, frame: Any, evolve: bool) -> Any:
         """The rows, after the columns that only they have were added to the table, if that is asked for."""
@@ -304,11 +317,12 @@ class Writes:
         branch: str | None,
         properties: Mapping[str, str] | None,
         seen: Snapshot | None = None,
+        threads: int | None = None,
     ) -> Committed:
         """Stage and commit at once: the files are this call's own. `seen`: the snapshot that a change relies on."""
         writable(self._access)
         self._target(branch)
-        staged = self.stage(frame)
+        staged = self._staged(frame, 0, 0, threads)
         own = [each["path"] for each in staged]
         try:
             change = self._change_of(staging.take(staged, self.metadata), mode, staged, seen)
@@ -423,7 +437,7 @@ class Writes:
             "file_name": f"{uuid.uuid4()}-{shard}-{attempt}",
             "properties": {**metadata.properties, **(properties or {})},
             "format_version": metadata.format_version,
-            "threads": threads,
+            "threads": surroundings.threads(threads),
             "memory_limit": None,
         }
         with self._access.naming():

@@ -1,0 +1,1 @@
+"""Flows run for real: Metaflow with local metadata and datastore, tables on SeaweedFS."""
