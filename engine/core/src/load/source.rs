@@ -14,7 +14,7 @@ use crate::fetch::PinnedObject;
 use crate::iceberg::files::FileList;
 use crate::iceberg::predicate::Literal;
 use crate::iceberg::schema::{FIELD_ID, Type};
-use crate::parquet::mapping::{NameMapping, Wanted};
+use crate::parquet::mapping::{Matching, NameMapping, Wanted};
 use crate::parquet::{footer, layout};
 use crate::store::Store;
 
@@ -106,7 +106,7 @@ impl SchemaSource {
         let output = self.output.project(columns).map_err(wrong)?;
         let nullable = |field: &Arc<Field>| field.as_ref().clone().with_nullable(true);
         let output = Schema::new(output.fields().iter().map(nullable).collect::<Vec<_>>());
-        Ok((Wanted { schema, defaults: Arc::new(HashMap::new()), names, by_name: true }, output))
+        Ok((Wanted { schema, defaults: Arc::new(HashMap::new()), names, matching: Matching::Names }, output))
     }
 }
 
