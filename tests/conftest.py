@@ -16,6 +16,7 @@ import pytest
 pytest.register_assert_rewrite("tests.table.compare", "tests.table.warehouse")
 
 from tests.faults.server import FaultServer  # noqa: E402
+from tests.servers.hive_metastore import VERSIONS, HiveMetastore  # noqa: E402
 from tests.servers.postgres import Postgres  # noqa: E402
 from tests.servers.seaweed import SeaweedFS  # noqa: E402
 from tests.table.warehouse import Warehouse  # noqa: E402
@@ -59,6 +60,14 @@ def seaweed_vended(server_dir: Path) -> Iterator[SeaweedFS]:
 def postgres(server_dir: Path) -> Iterator[Postgres]:
     """PostgreSQL with an empty database; fails, with the command to run, where it is not installed."""
     server = Postgres.start(server_dir / "postgres")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session", params=VERSIONS)
+def metastore(request: pytest.FixtureRequest, server_dir: Path) -> Iterator[HiveMetastore]:
+    """Hive Metastores, each version in turn: fails, with the command to run, where their jars are not installed."""
+    server = HiveMetastore.start(server_dir / f"metastore-{request.param}", request.param)
     yield server
     server.stop()
 

@@ -52,8 +52,8 @@ class _Scan:
         return len(self.files)
 
     @property
-    def rows(self) -> int:
-        """Rows in those files; with a filter, fewer may come."""
+    def rows(self) -> int | None:
+        """Rows in those files; with a filter, fewer may come. None where nobody counted them (Hive tables)."""
         return self.files.total_rows
 
     @property
@@ -153,7 +153,7 @@ class _Scan:
         self.__dict__.update(state)
 
     def _summary(self) -> str:
-        parts = [f"{self.num_files:,} files", f"{self.rows:,} rows", _size(self.bytes)]
+        parts = [f"{self.num_files:,} files", f"{_known(self.rows)} rows", _size(self.bytes)]
         parts.append(f"{len(self.schema.fields)} of {len(self.table_schema.fields)} columns")
         if self.filter_text:
             parts.append(f"where {self.filter_text}")

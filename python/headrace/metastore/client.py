@@ -8,6 +8,7 @@ Iceberg, catalogs' errors. Neighbours: `connection.py` below, `headrace.catalog.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from types import ModuleType
 from typing import Any
 
@@ -37,6 +38,15 @@ class Metastore:
     def types(self) -> ModuleType:
         """Structs, enumerations and exceptions of the interface."""
         return interface()
+
+    @cached_property
+    def is_hive3(self) -> bool:
+        """Whether it is of version 3 or later, by a call that came with it: `getVersion` of 2.3 says 3.0."""
+        try:
+            self._read("get_catalogs")
+        except Unserved:
+            return False
+        return True
 
     def get_all_databases(self) -> list[str]:
         return list(self._read("get_all_databases"))

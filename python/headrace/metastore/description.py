@@ -165,7 +165,7 @@ class HiveTable:
 
     @property
     def name_mapping(self) -> list[dict[str, Any]]:
-        """The columns in files, by name: not the partition keys, whose values are the partitions' whatever files say."""
+        """The columns in files, by name; the values of partition keys are the partitions', whatever files hold."""
         return [_mapped(each) for each in self.metadata.schema.fields[: len(self.columns)]]
 
     def _field(self, column: HiveColumn) -> NestedField:
@@ -186,7 +186,9 @@ def _columns(schemas: Any) -> tuple[HiveColumn, ...]:
 
 def _plain(parameters: Mapping[str, str]) -> dict[str, str]:
     """The table's parameters as properties, without what would mean something in Iceberg's metadata."""
-    return {key: value for key, value in parameters.items() if key != "format-version" and not key.startswith("schema.")}
+    return {
+        key: value for key, value in parameters.items() if key != "format-version" and not key.startswith("schema.")
+    }
 
 
 def _mapped(field: NestedField) -> dict[str, Any]:

@@ -43,6 +43,7 @@ struct Database {
   6: optional string ownerName, 7: optional PrincipalType ownerType, 8: optional string catalogName
 }
 
+struct GetCatalogsResponse { 1: list<string> names }
 struct EnvironmentContext { 1: map<string, string> properties }
 struct GetTableRequest { 1: required string dbName, 2: required string tblName }
 struct GetTableResult { 1: required Table table }
@@ -79,6 +80,7 @@ exception TxnOpenException { 1: string message }
 service ThriftHiveMetastore {
   list<string> set_ugi(1: string user_name, 2: list<string> group_names) throws (1: MetaException o1)
 
+  GetCatalogsResponse get_catalogs() throws (1: MetaException o1)
   list<string> get_all_databases() throws (1: MetaException o1)
   Database get_database(1: string name) throws (1: NoSuchObjectException o1, 2: MetaException o2)
   void create_database(1: Database database)

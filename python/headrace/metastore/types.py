@@ -1,7 +1,7 @@
 """Hive's type names ↔ Iceberg's types: "array<struct<a:int,b:decimal(9,2)>>" and back.
 
-Must not know: tables, Thrift. Hive's rules: Hive language manual, "Hive Data Types"; which Iceberg type stands for which:
-Iceberg docs, "Hive", "Type compatibility". Neighbour: `description.py`.
+Must not know: tables, Thrift. Hive's rules: Hive language manual, "Hive Data Types"; which Iceberg type stands for
+which: Iceberg docs, "Hive", "Type compatibility". Neighbour: `description.py`.
 """
 
 from __future__ import annotations
