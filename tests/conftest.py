@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -64,12 +64,25 @@ def postgres(server_dir: Path) -> Iterator[Postgres]:
     server.stop()
 
 
-@pytest.fixture(scope="session", params=VERSIONS)
-def metastore(request: pytest.FixtureRequest, server_dir: Path) -> Iterator[HiveMetastore]:
-    """Hive Metastores, each version in turn: fails, with the command to run, where their jars are not installed."""
-    server = HiveMetastore.start(server_dir / f"metastore-{request.param}", request.param)
-    yield server
-    server.stop()
+@pytest.fixture(scope="session")
+def metastores(server_dir: Path) -> Iterator[Callable[[str], HiveMetastore]]:
+    """Hive Metastores by version, started when first asked for; fails, with the command to run, without their jars."""
+    running: dict[str, HiveMetastore] = {}
+
+    def metastore(version: str) -> HiveMetastore:
+        if version not in running:
+            running[version] = HiveMetastore.start(server_dir / f"metastore-{version}", version)
+        return running[version]
+
+    yield metastore
+    for each in running.values():
+        each.stop()
+
+
+@pytest.fixture(params=VERSIONS)
+def metastore(request: pytest.FixtureRequest, metastores: Callable[[str], HiveMetastore]) -> HiveMetastore:
+    """Each version of the Hive Metastore in turn."""
+    return metastores(request.param)
 
 
 @pytest.fixture

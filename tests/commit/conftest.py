@@ -1,18 +1,21 @@
-"""Catalogs that commits are tested on: SeaweedFS's REST catalog, SQLite on local files, PostgreSQL."""
+"""Catalogs that commits are tested on: SeaweedFS's REST catalog, SQLite on local files, PostgreSQL, Hive Metastores."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import headrace
 import pyarrow
 import pytest
 from headrace.catalog import Catalog
+from headrace.errors import NamespaceExists
 from headrace.iceberg import NestedField, PartitionField, PartitionSpec, PrimitiveType, Schema, Transform
 
 from tests.commit import readers
+from tests.servers.hive_metastore import VERSIONS, HiveMetastore
 from tests.servers.postgres import Postgres
 from tests.table.warehouse import NAMESPACE, Warehouse
 
@@ -49,12 +52,25 @@ def sqlite(folder: Path) -> Catalog:
     return catalog
 
 
-@pytest.fixture(params=["sqlite", "postgres", "rest"])
+def hive(uri: str, folder: Path) -> Catalog:
+    """A catalog in a Hive Metastore, with a database of its own in a folder under the name `db`."""
+    # The metastore of the tests lets go of a lock after 10 s without a heartbeat, not after 300
+    options = {"hive.lock-heartbeat-interval-ms": "2000"}
+    catalog = headrace.load_catalog("hive", uri=uri, warehouse=f"file://{folder}/warehouse", **options)
+    with contextlib.suppress(NamespaceExists):
+        catalog.create_namespace("db")
+    return catalog
+
+
+@pytest.fixture(params=["sqlite", "postgres", "rest", *(f"hive-{each}" for each in VERSIONS)])
 def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalog]:
     """Each kind of catalog in turn, with a namespace `db`."""
     if request.param == "rest":
         warehouse: Warehouse = request.getfixturevalue("warehouse")
         yield warehouse.ours
+    elif request.param.startswith("hive-"):
+        metastores: Callable[[str], HiveMetastore] = request.getfixturevalue("metastores")
+        yield hive(metastores(request.param.removeprefix("hive-")).uri, tmp_path)
     elif request.param == "sqlite":
         yield sqlite(tmp_path / "sqlite")
     else:

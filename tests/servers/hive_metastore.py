@@ -61,7 +61,7 @@ class HiveMetastore:
         major, fresh = version[0], not (folder / "database").exists()
         folder.mkdir(parents=True, exist_ok=True)
         class_path = _class_path(major)
-        classes = jvm.compiled(["ObjectStore", f"Metastore{major}"], class_path, folder / "classes")
+        classes = jvm.compiled(["ObjectStore", "LockTimeouts", f"Metastore{major}"], class_path, folder / "classes")
         for attempt in range(3):  # another process may take the port between the choice and the start
             chosen, log = port or process.free_ports(1), folder / "metastore.log"
             command: list[str | Path] = [jvm.java_home() / "bin" / "java", *_JVM, *_settings(folder, major, fresh)]

@@ -10,6 +10,7 @@ import os
 import select
 import socket
 import threading
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,7 +130,8 @@ class Connection:
         return bool(readable)
 
     def close(self) -> None:
-        self._client.close()
+        """End it. A process that inherited it by a fork closes its own end only: the parent goes on."""
+        self._socket.close()
 
 
 class Connections:
@@ -152,6 +154,7 @@ class Connections:
         self._idle: list[Connection] = []
         self._pid = os.getpid()
         _refuse_kerberos(properties)
+        weakref.finalize(self, _close_all, self._idle)
 
     def take(self) -> Connection:
         """A connection that was open a moment ago, else a new one.
@@ -163,7 +166,8 @@ class Connections:
         """
         with self._lock:
             if self._pid != os.getpid():
-                self._idle, self._pid = [], os.getpid()  # the parent goes on using its own
+                _close_all(self._idle)
+                self._pid = os.getpid()
             while self._idle:
                 kept = self._idle.pop()
                 if not kept.is_stale():
@@ -202,6 +206,11 @@ class Connections:
             return made
         hint = "check property 'uri', and that the metastore runs"
         raise UnreachableError(f"Hive Metastore: no connection ({'; '.join(failures)})", hint=hint)
+
+
+def _close_all(connections: list[Connection]) -> None:
+    while connections:
+        connections.pop().close()
 
 
 def _is_framed(properties: Mapping[str, str]) -> bool:
