@@ -46,10 +46,14 @@ PYTHON_ALLOWED = {
     "files": {"errors", "config", "credentials", "filters", "iceberg", "plan", "progress", "dataframe", "_engine"},
     "plan": {"errors", "access", "iceberg", "dataframe", "progress", "_engine"},
     "writing": {"errors", "access", "catalog", "filters", "iceberg", "plan", "dataframe", "_engine"},
+    "hive": {
+        *("errors", "access", "catalog", "filters", "iceberg", "metastore", "plan", "writing", "dataframe"),
+        "_engine",
+    },
     "inspection": {"errors", "access", "iceberg", "plan", "writing", "dataframe", "_engine"},
     "table": {
         *("errors", "access", "catalog", "filters", "iceberg", "plan", "writing", "inspection"),
-        *("dataframe", "_engine"),
+        *("hive", "dataframe", "_engine"),
     },
     "cli": {"errors", "table", "catalog", "plan", "files", "config", "dataframe"},
 }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import json
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -45,6 +45,8 @@ class _Scan:
     filter_json: str | None
     name_mapping: list[dict[str, Any]] | None
     limit: int | None
+    matching: Mapping[str, Any] | None = None
+    """How files' columns are told apart where they have no ids (engine/core/src/load/request.rs); None: by ids."""
 
     @property
     def num_files(self) -> int:
@@ -117,6 +119,7 @@ class _Scan:
             "strings": strings,
             "threads": num_threads,
             "memory_limit": memory_limit,
+            **(self.matching or {}),
         }
         with self.access.naming():
             store = self.access.store()
@@ -153,13 +156,14 @@ class _Scan:
         self.__dict__.update(state)
 
     def _summary(self) -> str:
-        parts = [f"{self.num_files:,} files", f"{_known(self.rows)} rows", _size(self.bytes)]
+        parts = [f"{self.num_files:,} files", "rows not counted" if self.rows is None else f"{self.rows:,} rows", _size(self.bytes)]
         parts.append(f"{len(self.schema.fields)} of {len(self.table_schema.fields)} columns")
         if self.filter_text:
             parts.append(f"where {self.filter_text}")
         if self.limit is not None:
             parts.append(f"limit {self.limit:,}")
-        return f"{self.access.name}@{self.snapshot_id}: " + ", ".join(parts)
+        at = "" if self.snapshot_id is None and self.matching else f"@{self.snapshot_id}"
+        return f"{self.access.name}{at}: " + ", ".join(parts)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -226,6 +230,8 @@ class ScanPlan(_Scan):
         """
         lines = [self._summary()]
         files, manifests = self.report.get("files", {}), self.report.get("manifests", {})
+        if partitions := self.report.get("partitions"):
+            lines.append(f"  partitions: {partitions['kept']:,} kept of {_known(partitions['total'])}")
         if manifests:
             lines.append(f"  manifests: {manifests['read']} read, {manifests['pruned']} pruned of {manifests['total']}")
         if files:

@@ -248,13 +248,13 @@ class Table(Writes, Administration, Inspection):
 
     @property
     def is_iceberg(self) -> bool:
-        """True: legacy Hive tables are not read by this version."""
-        return True
+        """Whether it is an Iceberg table."""
+        return not self.is_hive
 
     @property
     def is_hive(self) -> bool:
-        """False."""
-        return False
+        """Whether it is a legacy Hive table: folders of files that a metastore lists."""
+        return self._access.loaded().hive is not None
 
     @property
     def partition_columns(self) -> list[str]:
@@ -313,6 +313,11 @@ class Table(Writes, Administration, Inspection):
 
         if limit is not None and (not isinstance(limit, int) or limit < 0):
             raise InvalidArgument(f"limit is a number of rows, found {limit!r}")
+        if (hive := self._access.loaded().hive) is not None:
+            from headrace.hive.planning import plan_scan
+
+            with self._access.naming():
+                return plan_scan(self._access, hive, as_filter(filter, params), columns, limit)
         snapshot, table_schema = self._selected
         metadata = self.metadata
         with self._access.naming():
@@ -376,6 +381,9 @@ class Table(Writes, Administration, Inspection):
         rows = (snapshot.summary or {}).get("total-records") if snapshot else None
         size = f", {int(rows):,} rows" if rows and rows.isdigit() else ""
         columns = f"{len(self.snapshot_schema.fields)} columns"
+        if self.is_hive:
+            keys = f", partitioned by {', '.join(self.partition_columns)}" if self.partition_columns else ""
+            return f"<Table {self._access.name}: Hive, {columns}{keys}>"
         return f"<Table {self._access.name}: v{self.metadata.format_version}, {columns}{size}, {at}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
