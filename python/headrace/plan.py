@@ -156,7 +156,8 @@ class _Scan:
         self.__dict__.update(state)
 
     def _summary(self) -> str:
-        parts = [f"{self.num_files:,} files", "rows not counted" if self.rows is None else f"{self.rows:,} rows", _size(self.bytes)]
+        rows = "rows not counted" if self.rows is None else f"{self.rows:,} rows"
+        parts = [f"{self.num_files:,} files", rows, _size(self.bytes)]
         parts.append(f"{len(self.schema.fields)} of {len(self.table_schema.fields)} columns")
         if self.filter_text:
             parts.append(f"where {self.filter_text}")
