@@ -43,7 +43,10 @@ PYTHON_ALLOWED = {
     "handoff": {"errors", "_engine", "column"},
     "column": {"errors", "_engine", "handoff", "dataframe"},
     "dataframe": {"errors", "_engine", "column", "handoff", "files", "progress"},
-    "files": {"errors", "config", "credentials", "filters", "iceberg", "plan", "progress", "dataframe", "_engine"},
+    "files": {
+        *("errors", "config", "credentials", "filters", "hive", "iceberg", "plan", "progress", "dataframe"),
+        "_engine",
+    },
     "plan": {"errors", "access", "iceberg", "dataframe", "progress", "_engine"},
     "writing": {"errors", "access", "catalog", "filters", "iceberg", "plan", "dataframe", "_engine"},
     "hive": {

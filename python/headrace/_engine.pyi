@@ -129,8 +129,11 @@ def read_parquet(
     request: str,
     filter: str | None = None,
     progress: Callable[[int, int], None] | None = None,
+    folders: Sequence[Column] = (),
 ) -> Frame:
-    """Load Parquet files without a table: the first file's schema, columns by name."""
+    """Load Parquet files without a table: the first file's schema, columns by name. `folders`: columns that the files'
+    folders stand for, a value a file; they come last and replace columns of their names, and filters know them by the
+    ids 1048576, 1048577, ..."""
 
 def write(
     store: Store,

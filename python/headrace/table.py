@@ -18,6 +18,7 @@ from headrace.access import TableAccess
 from headrace.catalog import Catalog, LoadedTable, load_catalog
 from headrace.catalog.identifiers import parse_identifier
 from headrace.errors import InvalidArgument
+from headrace.hive.surface import HiveWrites
 from headrace.iceberg import Schema, Snapshot, TableMetadata, select_snapshot
 from headrace.iceberg.snapshots import MAIN
 from headrace.inspection import Inspection
@@ -25,7 +26,6 @@ from headrace.plan import ProgressOption, ScanPlan
 from headrace.writing.administration import Administration
 from headrace.writing.create import create
 from headrace.writing.manifests import all_fields
-from headrace.writing.surface import Writes
 
 if TYPE_CHECKING:
     import pandas
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from headrace.filters import Expression
 
 
-class Table(Writes, Administration, Inspection):
+class Table(HiveWrites, Administration, Inspection):
     """A warehouse table, pinned to one snapshot until it is written to: then it shows what it wrote.
 
     Parameters

@@ -52,10 +52,10 @@ def sqlite(folder: Path) -> Catalog:
     return catalog
 
 
-def hive(uri: str, folder: Path) -> Catalog:
+def hive(uri: str, folder: Path, locks: bool = True) -> Catalog:
     """A catalog in a Hive Metastore, with a database of its own in a folder under the name `db`."""
     # The metastore of the tests lets go of a lock after 10 s without a heartbeat, not after 300
-    options = {"hive.lock-heartbeat-interval-ms": "2000"}
+    options = {"hive.lock-heartbeat-interval-ms": "2000", "engine.hive.lock-enabled": str(locks).lower()}
     catalog = headrace.load_catalog("hive", uri=uri, warehouse=f"file://{folder}/warehouse", **options)
     with contextlib.suppress(NamespaceExists):
         catalog.create_namespace("db")
@@ -69,8 +69,11 @@ def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Catalog]
         warehouse: Warehouse = request.getfixturevalue("warehouse")
         yield warehouse.ours
     elif request.param.startswith("hive-"):
+        # Version 4 on Derby: a writer that is killed while it waits for a lock leaves the metastore's own lock manager
+        # waiting for ever. So commits there go by expectation; test_unknown_hive.py has its locks, without deaths.
         metastores: Callable[[str], HiveMetastore] = request.getfixturevalue("metastores")
-        yield hive(metastores(request.param.removeprefix("hive-")).uri, tmp_path)
+        version = request.param.removeprefix("hive-")
+        yield hive(metastores(version).uri, tmp_path, locks=version.startswith("2."))
     elif request.param == "sqlite":
         yield sqlite(tmp_path / "sqlite")
     else:

@@ -97,6 +97,8 @@ def _settings(folder: Path, major: str, fresh: bool) -> list[str]:
     settings = {
         "derby.stream.error.file": folder / "derby.log",
         "derby.system.durability": "test",
+        "derby.locks.deadlockTimeout": "1",  # seconds; unless set 20, and 60: a metastore waits with its own lock held
+        "derby.locks.waitTimeout": "3",
         f"{connection}URL": f"jdbc:derby:{folder}/database;create=true",
         f"{connection}DriverName": "org.apache.derby.jdbc.EmbeddedDriver",
         "datanucleus.schema.autoCreateAll": "true",

@@ -337,6 +337,11 @@ class Writes:
         exists = branch in access.loaded().metadata.refs
         return self._of(access, {"branch": branch} if exists else {})
 
+    def _data_location(self) -> str:
+        """The folder that new data files go to."""
+        metadata = self.metadata
+        return metadata.properties.get("write.data.path", f"{metadata.location}/data").rstrip("/")
+
     def _written(self, frame: Any, shard: int, attempt: int, threads: int | None = None) -> list[str]:
         """The files that the engine wrote for a frame, JSON each."""
         from headrace import _engine
@@ -347,7 +352,7 @@ class Writes:
             "schema": metadata.schema.to_json(),
             "spec": metadata.spec.to_json(),
             "sort_order": metadata.sort_order.to_json(),
-            "data_location": metadata.properties.get("write.data.path", f"{metadata.location}/data").rstrip("/"),
+            "data_location": self._data_location(),
             "file_name": f"{uuid.uuid4()}-{shard}-{attempt}",
             "properties": dict(metadata.properties),
             "format_version": metadata.format_version,

@@ -167,7 +167,7 @@ impl FileList {
 }
 
 /// Strings as a frame has them, which is what a partition's constant becomes.
-fn as_views(data_type: &DataType) -> DataType {
+pub(crate) fn as_views(data_type: &DataType) -> DataType {
     match data_type {
         DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
         DataType::Binary | DataType::LargeBinary => DataType::BinaryView,
