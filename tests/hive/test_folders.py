@@ -69,8 +69,7 @@ def test_types_of_values(tmp_path: Path) -> None:
 def test_on_s3(seaweed: SeaweedFS, folder: Path) -> None:
     for file in folder.rglob("*.parquet"):
         seaweed.s3.put(f"s3://data/folders/{file.relative_to(folder).as_posix()}", file.read_bytes())
-    properties = {key: value for key, value in seaweed.storage_properties.items()}
-    assert read("s3://data/folders/", properties=properties) == read(folder)
+    assert read("s3://data/folders/", properties=seaweed.storage_properties) == read(folder)
 
 
 def test_folders_that_make_no_sense(tmp_path: Path, folder: Path) -> None:

@@ -39,7 +39,7 @@ def list_folders(store: Lister, folders: Sequence[str], below: str | None = None
     found: dict[str, list[tuple[str, int]]] = {}
     if below is not None and sum(inside) > 1:
         found = _split(
-            _files(store, below), [each for each, is_inside in zip(folders, inside, strict=True) if is_inside]
+            _listed(store, below), [each for each, is_inside in zip(folders, inside, strict=True) if is_inside]
         )
     left = [each for each in dict.fromkeys(folders) if each not in found]
     if len(left) == 1:
@@ -51,24 +51,29 @@ def list_folders(store: Lister, folders: Sequence[str], below: str | None = None
 
 
 def _files(store: Lister, folder: str) -> list[tuple[str, int]]:
+    start = len(folder) + 1
+    return [each for each in _listed(store, folder) if not is_hidden(each[0][start:])]
+
+
+def _listed(store: Lister, folder: str) -> list[tuple[str, int]]:
+    """What is in a folder, without empty files."""
     if not folder:
         raise MetaflowTableInvalidData("the metastore has no location for the table or a partition of it")
     try:
-        listed = store.list(f"{folder}/")
+        return [each for each in store.list(f"{folder}/") if each[1] > 0]
     except ObjectNotFound:
         return []
-    start = len(folder) + 1
-    return [(location, size) for location, size in listed if size > 0 and not is_hidden(location[start:])]
 
 
 def _split(files: Sequence[tuple[str, int]], folders: Sequence[str]) -> dict[str, list[tuple[str, int]]]:
-    """Files by the innermost of these folders that holds them; files of no folder belong to no partition."""
+    """Data files by the innermost of these folders that holds them; files of no folder belong to no partition."""
     found: dict[str, list[tuple[str, int]]] = {each: [] for each in folders}
     for location, size in files:
         parent = location
         while parent := parent.rpartition("/")[0]:
             if parent in found:
-                found[parent].append((location, size))
+                if not is_hidden(location[len(parent) + 1 :]):
+                    found[parent].append((location, size))
                 break
     return found
 
