@@ -129,13 +129,18 @@ class HiveLock:
                 raise MetaflowTableConflict(f"the metastore's lock on the table was {why}", hint=hint)
             time.sleep(random.uniform(pause / 2, pause))
             pause = min(pause * 1.5, _LONGEST_WAIT_S)
-            answer = self._check()
+            answer = self._check(answer, time.monotonic() < ends)
 
-    def _check(self) -> Any:
+    def _check(self, before: Any, may_wait: bool) -> Any:
+        """The lock's state; as it was before where the metastore fails to say (its own database had a deadlock)."""
         try:
             return self._metastore.check_lock(self._id or 0)
         except self._metastore.types.NoSuchLockException as error:
             raise MetaflowTableConflict(f"the metastore let go of the lock: {error.message}") from error
+        except CatalogError:
+            if may_wait:
+                return before
+            raise
 
     def _beat(self) -> None:
         """Heartbeats, until the lock is given back or gone."""

@@ -79,7 +79,7 @@ def parse_addresses(uri: str) -> list[Address]:
     for each in filter(None, (part.strip() for part in uri.split(","))):
         parts = urlsplit(each)
         try:
-            port = parts.port or DEFAULT_PORT
+            port = DEFAULT_PORT if parts.port is None else parts.port
         except ValueError:
             port = 0
         if parts.scheme.lower() != "thrift" or not parts.hostname or not port:
