@@ -77,7 +77,7 @@ def test_folders_that_make_no_sense(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(ColumnNotFound, match="no column 'day'"):
         headrace.read_parquet(folder, ["day"], hive_partitioning=True)
     with pytest.raises(ObjectNotFound):
-        read(tmp_path / "t/ds=2026-01-01/h=7/")
+        read(f"{tmp_path}/t/ds=2026-01-01/h=7/")
     with pytest.raises(InvalidArgument, match="for folders"):
         read(folder / "ds=2026-01-01/h=1/name=a%2Fb/part.parquet")
     put(folder / "ds=2026-01-01", {"id": [1]}, "stray.parquet")
