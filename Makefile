@@ -22,7 +22,7 @@ STAMP := $(HEADRACE_VENV)/.headrace-$(shell cat $(REQUIREMENTS) | cksum | cut -d
 BENCH_CACHE ?= $(CACHE)/bench
 BENCH_STAMP := $(BENCH_CACHE)/.headrace-$(shell cat requirements-bench.txt requirements-bench-daft.txt | cksum | cut -d' ' -f1)
 
-.PHONY: help venv lock build test test-rust test-python fuzz asan lint format wheel bench demo demo-stop clean
+.PHONY: help venv lock build test test-rust test-python interop soak fuzz asan lint format wheel bench demo demo-stop clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,7 +50,16 @@ test-rust:
 
 test-python: build
 	scripts/install_postgres
+	$(BIN)/python scripts/install_interop || test $$? = 3
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+interop: build ## Beside Spark and Hive's metastores: needs a JDK 17 and Maven (`make test` runs it too, where they are)
+	HEADRACE_INTEROP=require $(BIN)/python scripts/install_interop
+	HEADRACE_INTEROP=require $(BIN)/python -m pytest tests/interop $(PYTEST_ARGS)
+
+soak: build ## The random tests (crashes, state machine, lost answers) for HEADRACE_SOAK_SECONDS (600) each, counts printed
+	scripts/install_postgres
+	HEADRACE_SOAK_SECONDS=$${HEADRACE_SOAK_SECONDS:-600} $(BIN)/python -m pytest -s -m soak $(PYTEST_ARGS)
 
 fuzz: ## Arbitrary bytes as files and metadata, for HEADRACE_FUZZ_SECONDS (60) in all
 	scripts/fuzz
@@ -95,4 +104,4 @@ demo-stop: ## End the demo's server (its data stays in .work/demo)
 	$(PYTHON) scripts/demo.py --stop
 
 clean: demo-stop ## Remove what this folder's builds and demo left, and nothing outside it
-	rm -rf dist .work .mypy_cache .ruff_cache .pytest_cache python/headrace/*.so
+	rm -rf dist .work .mypy_cache .ruff_cache .pytest_cache .hypothesis python/headrace/*.so

@@ -124,7 +124,7 @@ _ALL = (
     ),
     Question(
         "numbers_to_pandas",
-        "loaded frame of numbers and dates -> pandas",
+        "frame of numbers and dates, loaded for pandas -> pandas",
         "s3_pandas_steps",
         "lineitem",
         ("polars", "pyarrow"),

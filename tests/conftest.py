@@ -16,10 +16,14 @@ import pytest
 pytest.register_assert_rewrite("tests.table.compare", "tests.table.warehouse")
 
 from tests.faults.server import FaultServer  # noqa: E402
+from tests.servers import jvm  # noqa: E402
 from tests.servers.hive_metastore import VERSIONS, HiveMetastore  # noqa: E402
 from tests.servers.postgres import Postgres  # noqa: E402
 from tests.servers.seaweed import SeaweedFS  # noqa: E402
+from tests.servers.spark import Spark  # noqa: E402
 from tests.table.warehouse import Warehouse  # noqa: E402
+
+NOT_RUN = "interop is NOT RUN"
 
 # The last place where AWS keys are looked for is an address outside this machine: no test may ask it.
 os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
@@ -65,8 +69,19 @@ def postgres(server_dir: Path) -> Iterator[Postgres]:
 
 
 @pytest.fixture(scope="session")
-def metastores(server_dir: Path) -> Iterator[Callable[[str], HiveMetastore]]:
-    """Hive Metastores by version, started when first asked for; fails, with the command to run, without their jars."""
+def jdk() -> Path:
+    """The folder of a JDK 17. Where there is none, tests with JVM servers are not run, which the summary says."""
+    try:
+        return jvm.java_home()
+    except jvm.Unavailable as error:
+        if jvm.required():
+            pytest.fail(str(error))
+        pytest.skip(f"{NOT_RUN}: {error}")
+
+
+@pytest.fixture(scope="session")
+def metastores(server_dir: Path, jdk: Path) -> Iterator[Callable[[str], HiveMetastore]]:
+    """Hive Metastores by version, started when first asked for."""
     running: dict[str, HiveMetastore] = {}
 
     def metastore(version: str) -> HiveMetastore:
@@ -79,10 +94,31 @@ def metastores(server_dir: Path) -> Iterator[Callable[[str], HiveMetastore]]:
         each.stop()
 
 
+@pytest.fixture(scope="session")
+def metastore(metastores: Callable[[str], HiveMetastore]) -> HiveMetastore:
+    """A Hive Metastore 2.3.10."""
+    return metastores("2.3.10")
+
+
 @pytest.fixture(params=VERSIONS)
-def metastore(request: pytest.FixtureRequest, metastores: Callable[[str], HiveMetastore]) -> HiveMetastore:
+def any_metastore(request: pytest.FixtureRequest, metastores: Callable[[str], HiveMetastore]) -> HiveMetastore:
     """Each version of the Hive Metastore in turn."""
     return metastores(request.param)
+
+
+@pytest.fixture(scope="session")
+def spark(server_dir: Path, seaweed: SeaweedFS, metastore: HiveMetastore) -> Iterator[Spark]:
+    """Spark with Iceberg on ``seaweed`` (catalog ``rest``) and ``metastore`` (``hms``, and the session's own)."""
+    session = Spark.start(server_dir / "spark", seaweed, metastore)
+    yield session
+    session.stop()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say plainly, whatever the verbosity, that tests with JVM servers were left out, and why."""
+    reasons = {each.longrepr[2] for each in terminalreporter.stats.get("skipped", []) if NOT_RUN in each.longrepr[2]}
+    for each in sorted(reasons):
+        terminalreporter.write_line(each.removeprefix("Skipped: "), yellow=True, bold=True)
 
 
 @pytest.fixture

@@ -47,7 +47,8 @@ PYTHON_ALLOWED = {
         *("errors", "config", "credentials", "filters", "hive", "iceberg", "plan", "progress", "dataframe"),
         "_engine",
     },
-    "plan": {"errors", "access", "iceberg", "dataframe", "progress", "_engine"},
+    "stream": {"dataframe", "_engine"},
+    "plan": {"errors", "access", "iceberg", "dataframe", "progress", "stream", "_engine"},
     "writing": {"errors", "access", "catalog", "filters", "iceberg", "plan", "dataframe", "_engine"},
     "hive": {
         *("errors", "access", "catalog", "filters", "iceberg", "metastore", "plan", "writing", "dataframe"),

@@ -62,7 +62,7 @@ def s3_pandas_steps(setup: Setup) -> Callable[[], Any]:
 
     def job() -> Steps:
         started = time.perf_counter()
-        frame = _scan(setup).load(progress=False)
+        frame = _scan(setup).load(strings="large_string", dates="seconds", progress=False)
         loaded = time.perf_counter()
         made = frame.to_pandas()
         return Steps(made, loaded - started, time.perf_counter() - loaded)

@@ -60,6 +60,9 @@ class FileList:
     def __len__(self) -> int: ...
     def slice(self, offset: int, length: int) -> FileList: ...
     def take(self, positions: Sequence[int]) -> FileList: ...
+    def split(self, count: int, by: str) -> list[FileList]:
+        """`count` lists that together mean the same rows, balanced by "bytes" or "rows"; see
+        engine/core/src/iceberg/shards.rs."""
     @property
     def total_rows(self) -> int | None:
         """None where nobody counted the rows of some file."""
@@ -80,6 +83,18 @@ class FileList:
 
 def plan(store: Store, request: str, filter: str | None = None) -> tuple[FileList, str]:
     """Plan a scan. `request` and the report (second result) are JSON, see engine/core/src/iceberg/plan.rs."""
+
+@final
+class Listing:
+    """Objects below some folders, each with its size and the time it was written; sorted by location, each once."""
+    def __new__(cls, store: Store, prefixes: Sequence[str]) -> Self: ...
+    def __len__(self) -> int: ...
+    def orphans(self, store: Store, request: str) -> Listing:
+        """Those that no snapshot reaches; see engine/core/src/iceberg/reach/orphans.rs."""
+    def delete(self, store: Store) -> None:
+        """Remove them all; one that is not there is no error."""
+    def to_frame(self) -> Frame:
+        """Columns location, size (bytes), modified."""
 
 @final
 class Keys:
@@ -105,6 +120,19 @@ def rewrite_manifests(store: Store, files: Sequence[str], request: str, filter: 
 def write_manifest_list(store: Store, request: str) -> str:
     """Write the manifest list of a snapshot; see engine/core/src/iceberg/writing/snapshot.rs."""
 
+def remove_expired(store: Store, request: str) -> str:
+    """Remove what only expired snapshots reach; see engine/core/src/iceberg/reach/expired.rs."""
+
+def cluster_manifests(store: Store, request: str) -> str:
+    """Write a snapshot's manifests again, clustered by partition; see engine/core/src/iceberg/writing/cluster.rs."""
+
+def pack_files(files: FileList, request: str) -> list[list[int]]:
+    """Positions of files to write again, in bins of one partition; see engine/core/src/iceberg/packing.rs."""
+
+def fill_lineage(frame: Frame, files: FileList) -> Frame | None:
+    """The rows of files, whose last two columns are `_row_id` and `_last_updated_sequence_number`, with what the files
+    do not say of a row filled in; None if the frame does not hold all rows of the files."""
+
 def list_manifests(store: Store, manifest_list: str | None, manifests: Sequence[str]) -> Frame:
     """The manifests of a snapshot, a row each."""
 
@@ -122,6 +150,32 @@ def load(
 
     `progress(done_bytes, total_bytes)` is called on the calling thread, at most every 50 ms.
     """
+
+@final
+class Batches:
+    """Frames on their way, within a limit of memory; see engine/core/src/load/stream.rs. Ends when it is collected."""
+    @property
+    def names(self) -> list[str]: ...
+    def next(self) -> Frame | None:
+        """The next frame, None after the last one or after `close`. A failure is raised by every later call."""
+    def close(self) -> None:
+        """End requests and decoders; whoever waits for a frame gets none."""
+    def __arrow_c_schema__(self) -> object: ...
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """What is left. Pulled from with the GIL or without; Ctrl-C ends the stream."""
+
+def batches(
+    store: Store,
+    files: FileList,
+    request: str,
+    filter: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Batches:
+    """Begin to load files, frame after frame. `request` as of `load`; its `memory_limit` is of the whole stream, and
+    `batch_rows` says how many rows every frame but the last has."""
+
+def estimate(store: Store, files: FileList, request: str, sample: int) -> int:
+    """Bytes of the frame that `load` would give without a filter, from the footers of `sample` files at most."""
 
 def read_parquet(
     store: Store,

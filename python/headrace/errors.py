@@ -15,7 +15,6 @@
     │   ├── ObjectChanged               another version appeared during a read
     │   └── LocationRefused             outside the table's allowed locations
     ├── UnsupportedError                readable in principle, not by this version
-    │   └── RowDeletesError             a table with row deletes
     ├── MemoryLimitError                (also a MemoryError) refused before it hurts
     ├── EngineError                     a fault of headrace itself: please report it
     ├── MetaflowTableException          a table cannot be found, read or written
@@ -143,10 +142,6 @@ class LocationRefused(StorageError):
 
 class UnsupportedError(HeadraceError):
     headline = "not supported"
-
-
-class RowDeletesError(UnsupportedError):
-    headline = "table has row deletes"
 
 
 class MemoryLimitError(HeadraceError, MemoryError):

@@ -31,6 +31,8 @@ def read_parquet(
     hive_partitioning: bool = False,
     limit: int | None = None,
     strings: str = "view",
+    dates: str = "date",
+    categories: Sequence[str] = (),
     progress: ProgressOption = None,
     num_threads: int | None = None,
     memory_limit: int | None = None,
@@ -52,7 +54,7 @@ def read_parquet(
         Folders such as `ds=2026-01-01/` below the given ones are columns, in the order of the folders, after those of
         the files; files that a filter on them leaves out are not opened. Their types are inferred: whole numbers,
         dates, else text. Hidden files (names that begin with "_" or ".") and empty ones are left out.
-    params, limit, strings, progress, num_threads, memory_limit
+    params, limit, strings, dates, categories, progress, num_threads, memory_limit
         As in `Table.scan` and `ScanPlan.load`.
 
     Returns
@@ -83,10 +85,11 @@ def read_parquet(
     store = _engine.Store(storage, refresh=refresh)
     expand = _hive_files if hive_partitioning else _files
     files = expand(store, named)
-    request: dict[str, Any] = {"limit": limit, "strings": strings, "threads": num_threads, "memory_limit": memory_limit}
+    request: dict[str, Any] = {"limit": limit, "strings": strings, "dates": dates, "threads": num_threads}
+    request["memory_limit"] = memory_limit
     expression = as_filter(filter, params)
     bound = None
-    if columns is not None or expression is not None:
+    if columns is not None or expression is not None or categories:
         schema = files.schema(Schema.from_json(json.loads(_engine.parquet_schema(store, files.locations[0]))))
         if expression is not None:
             found = bind(expression, schema)
@@ -96,6 +99,8 @@ def read_parquet(
                 left = FolderFiles(files.locations[:1], files.keys, files.values[:1])
                 request["limit"] = 0
             files = left
+        if categories:
+            request["categories"] = schema.select(categories).names
         if columns is not None:
             fields = [schema.find_field(each) for each in columns]
             request["columns"] = [schema.fields.index(each) for each in fields if _is_top_level(schema, each)]

@@ -76,7 +76,7 @@ class Inspection:
         """The data files of the snapshot: location, size, rows, partition values by partition field id."""
         from headrace.dataframe import MetaflowDataFrame
 
-        return MetaflowDataFrame.from_arrow(self.scan().files).drop(["start", "length"])
+        return MetaflowDataFrame.from_arrow(self.scan().files).drop(["start", "length", "split_offsets"])
 
     def manifests(self) -> MetaflowDataFrame:
         """The manifests of the snapshot, and how many files and rows each adds, keeps and removes."""

@@ -7,17 +7,17 @@ Neighbours: `headrace.table` makes plans, `headrace.dataframe` is what comes out
 
 from __future__ import annotations
 
-import heapq
 import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from headrace.access import TableAccess
 from headrace.errors import InvalidArgument
 from headrace.iceberg import Schema
+from headrace.stream import Batches, ProgressOption
 
 if TYPE_CHECKING:
     import pandas
@@ -27,7 +27,12 @@ if TYPE_CHECKING:
     from headrace._engine import FileList
     from headrace.dataframe import MetaflowDataFrame
 
-ProgressOption = bool | Callable[[int, int], None] | None
+__all__ = ["ProgressOption", "ScanPlan", "Shard"]
+
+DEFAULT_STREAM_MEMORY_BYTES = 256 << 20
+"""What a stream takes unless it is told: enough to keep a fast network and some cores busy."""
+ESTIMATED_FROM_FILES = 8
+"""Footers that an estimate reads, at most."""
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -55,7 +60,8 @@ class _Scan:
 
     @property
     def rows(self) -> int | None:
-        """Rows in those files; with a filter, fewer may come. None where nobody counted them (Hive tables)."""
+        """Rows in those files before row deletes; with deletes or a filter, fewer may come. None where nobody counted
+        them (Hive tables)."""
         return self.files.total_rows
 
     @property
@@ -68,6 +74,8 @@ class _Scan:
         columns: Sequence[str] | None = None,
         *,
         strings: str = "view",
+        dates: str = "date",
+        categories: Sequence[str] = (),
         progress: ProgressOption = None,
         num_threads: int | None = None,
         memory_limit: int | None = None,
@@ -80,6 +88,11 @@ class _Scan:
             A choice among the scan's columns, "a.b" for a field of a struct. None loads all of them.
         strings : {"view", "large_string"}, default "view"
             Arrow layout of strings: "view" for Polars and DuckDB, "large_string" for pandas and PyArrow.
+        dates : {"date", "seconds"}, default "date"
+            Dates as date32, or as timestamp[s], whose memory NumPy and pandas take as it is.
+        categories : sequence of str
+            Top-level columns of strings or binary to load as dictionaries (int32 positions, values in order of
+            appearance): a file's own dictionaries are taken over, no string is made a row.
         progress : bool, callable or None
             None: a bar on a terminal for work over a second. False: silence. A callable gets (bytes
             done, bytes in all).
@@ -110,23 +123,117 @@ class _Scan:
         from headrace.dataframe import MetaflowDataFrame
         from headrace.progress import resolve
 
-        schema = self.schema if columns is None else self.schema.select(columns)
-        request = {
-            "schema": schema.to_json(),
-            "table_schema": self.table_schema.to_json(),
-            "name_mapping": self.name_mapping,
-            "limit": self.limit,
-            "strings": strings,
-            "threads": num_threads,
-            "memory_limit": memory_limit,
-            **(self.matching or {}),
-        }
+        request = self._request(
+            columns,
+            strings,
+            dates=dates,
+            categories=categories,
+            threads=num_threads,
+            memory_limit=memory_limit,
+        )
         with self.access.naming():
-            store = self.access.store()
-            frame = _engine.load(store, self.files, json.dumps(request), self.filter_json, resolve(progress))
+            frame = _engine.load(self.access.store(), self.files, request, self.filter_json, resolve(progress))
         loaded = MetaflowDataFrame(frame)
         self._loads.append(loaded.metrics)
         return loaded
+
+    def batches(
+        self,
+        memory_limit: int | None = None,
+        batch_rows: int | None = None,
+        columns: Sequence[str] | None = None,
+        *,
+        strings: str = "view",
+        progress: ProgressOption = None,
+        num_threads: int | None = None,
+    ) -> Batches:
+        """Load the rows as one frame after another, within a limit of memory whatever the table's size.
+
+        Parameters
+        ----------
+        memory_limit : int or None
+            Bytes that the stream may take: the frame in your hands, those on their way, and what their decoding
+            needs. None: 256 MiB; the least is 32 MiB. A frame takes up to about an eighth of it. Frames that you
+            keep are yours and not counted.
+        batch_rows : int or None
+            Rows of every frame but the last, across row groups and files. None: frames end where row groups end,
+            and a row group that is too large comes in several.
+        columns, strings, progress, num_threads
+            As in `load`; progress counts the files' bytes.
+
+        Returns
+        -------
+        Batches
+            An iterator of MetaflowDataFrame, a context manager, and an Arrow stream that DuckDB, PyArrow and Polars
+            read directly. Files come in the plan's order, row groups and rows in theirs; filter and limit are
+            exact. The same arguments give the same frames every time.
+
+        Raises
+        ------
+        MemoryLimitError
+            While iterating: a column that is decoded as a whole, or `batch_rows`, needs more; names the row group and
+            a limit that works.
+        ObjectNotFound, ObjectChanged, UnreachableError, AuthenticationError, ParquetDecodingException
+            While iterating: a file that did not come, or cannot be decoded. Frames before it have come.
+
+        Notes
+        -----
+        Later bytes are on their way while you work; they stop coming when you stop asking, and end when the stream is
+        closed: by ``close()``, by leaving its ``with``, by Ctrl-C, or when it is no longer referenced.
+        """
+        from headrace import _engine
+        from headrace.progress import resolve
+
+        limit = DEFAULT_STREAM_MEMORY_BYTES if memory_limit is None else _positive("memory_limit", memory_limit)
+        rows = None if batch_rows is None else _positive("batch_rows", batch_rows)
+        request = self._request(columns, strings, threads=num_threads, memory_limit=limit, batch_rows=rows)
+        with self.access.naming():
+            stream = _engine.batches(self.access.store(), self.files, request, self.filter_json, resolve(progress))
+        return Batches(stream, self.access.naming)
+
+    def estimate(self, columns: Sequence[str] | None = None, *, strings: str = "view") -> int:
+        """Predict the bytes of memory that `load` will give (``frame.size``), within 15 % for common tables.
+
+        Parameters
+        ----------
+        columns : sequence of str or None
+            As in `load`.
+        strings : {"view", "large_string"}, default "view"
+            Layout of strings, as in `load`.
+
+        Returns
+        -------
+        int
+            Bytes. With a filter an upper bound: of all rows in the files that are left. Exact for types of fixed
+            width; for strings from what the footers of up to 8 files say.
+
+        Raises
+        ------
+        ColumnNotFound, ObjectNotFound, UnreachableError, AuthenticationError, ParquetDecodingException
+            As in `load`.
+        """
+        from headrace import _engine
+
+        with self.access.naming():
+            request = self._request(columns, strings)
+            return _engine.estimate(self.access.store(), self.files, request, ESTIMATED_FROM_FILES)
+
+    def _request(
+        self, columns: Sequence[str] | None, strings: str, categories: Sequence[str] = (), **options: str | int | None
+    ) -> str:
+        schema = self.schema if columns is None else self.schema.select(columns)
+        return json.dumps(
+            {
+                "schema": schema.to_json(),
+                "table_schema": self.table_schema.to_json(),
+                "name_mapping": self.name_mapping,
+                "limit": self.limit,
+                "strings": strings,
+                "categories": schema.select(categories).names if categories else [],
+                **options,
+                **(self.matching or {}),
+            }
+        )
 
     @cached_property
     def _loads(self) -> deque[dict[str, Any]]:
@@ -134,11 +241,11 @@ class _Scan:
         return deque(maxlen=1)
 
     def to_pandas(self, columns: Sequence[str] | None = None, **options: Any) -> pandas.DataFrame:
-        """Load straight into pandas: strings are decoded into the layout that pandas has kernels for.
+        """Load straight into pandas: strings, dates and categories are decoded into the layout that pandas takes.
 
         `options` are those of `MetaflowDataFrame.to_pandas`.
         """
-        return self.load(columns, strings="large_string").to_pandas(**options)
+        return _to_pandas(self.load, columns, options)
 
     def to_polars(self, columns: Sequence[str] | None = None) -> polars.DataFrame:
         """Load straight into Polars, without a copy."""
@@ -193,20 +300,35 @@ class ScanPlan(_Scan):
         found: dict[str, Any] = json.loads(self.report_json)
         return found
 
-    def shards(self, n: int | None = None, *, target_size: int | None = None) -> list[Shard]:
-        """Split the plan into shards that together hold exactly its files.
+    def shards(
+        self, n: int | None = None, *, target_size: int | None = None, by: Literal["bytes", "rows"] = "bytes"
+    ) -> list[Shard]:
+        """Split the plan into shards that together hold exactly its rows.
 
         Parameters
         ----------
         n : int or None
-            Number of shards; the last ones are empty where there are fewer files.
+            Number of shards; some are empty where there are fewer row groups.
         target_size : int or None
-            Bytes of files a shard, at most where files allow. Exactly one of the two is given.
+            Bytes of files (or rows, see `by`) a shard, about. Exactly one of the two is given.
+        by : {"bytes", "rows"}, default "bytes"
+            What shards have in equal measure.
 
         Returns
         -------
         list of Shard
-            Balanced by bytes, deterministic; files keep their order inside a shard.
+            In the plan's order: loaded one after another they give the plan's rows in its order. A file that is larger
+            than a shard is split where its row groups begin. The same plan gives the same shards everywhere.
+
+        Raises
+        ------
+        InvalidArgument
+            Both or none of `n` and `target_size`, or a plan with a limit.
+
+        Notes
+        -----
+        No file is opened: where row groups begin is in the manifests. ``rows`` of a shard that holds a part of a file
+        is an estimate by bytes; what it loads is exact.
         """
         if (n is None) == (target_size is None):
             raise InvalidArgument(
@@ -214,13 +336,17 @@ class ScanPlan(_Scan):
             )
         if self.limit is not None:
             raise InvalidArgument("a plan with a limit is not split", hint="load it, or split it without the limit")
+        rows = self.rows
+        if by == "rows" and rows is None:
+            hint = "split it by bytes: their files say how many rows they have when they are opened"
+            raise InvalidArgument("nobody counted the rows of a Hive table's files", hint=hint)
         if n is None:
-            n = max(1, -(-self.bytes // _positive("target_size", target_size)))
-        groups = _balanced(self._sizes(), _positive("n", n))
+            whole = rows if by == "rows" and rows is not None else self.bytes
+            n = max(1, -(-whole // _positive("target_size", target_size)))
+        lists = self.files.split(_positive("n", n), by)
         shared = {name: getattr(self, name) for name in _Scan.__dataclass_fields__}
         return [
-            Shard(**(shared | {"files": self.files.take(group)}), index=index, count=len(groups))
-            for index, group in enumerate(groups)
+            Shard(**(shared | {"files": files}), index=index, count=len(lists)) for index, files in enumerate(lists)
         ]
 
     def explain(self) -> str:
@@ -241,12 +367,10 @@ class ScanPlan(_Scan):
                 f"{files['pruned_by_statistics']} by statistics",
             ]
             lines.append(f"  files: {files['kept']} kept of {_known(files['total'])}; pruned {', '.join(pruned)}")
+        lines += _deletes(self.report.get("deletes", {}))
         for each in self.report.get("reasons", []):
             lines.append(f"  {each['count']} {each['of']} pruned: {each['reason']}")
         return "\n".join([*lines, *(line for each in self._loads for line in _told(each))])
-
-    def _sizes(self) -> list[int]:
-        return [self.files.slice(at, 1).total_bytes for at in range(len(self.files))]
 
     def with_limit(self, limit: int | None) -> ScanPlan:
         """The same plan with another limit."""
@@ -256,10 +380,33 @@ class ScanPlan(_Scan):
         return f"<ScanPlan {self.explain()}>"
 
 
+def _to_pandas(load: Callable[..., MetaflowDataFrame], columns: Sequence[str] | None, options: dict[str, Any]) -> Any:
+    """What `load` gives as a pandas.DataFrame, decoded into the layout that `options` of `to_pandas` ask for."""
+    dates = "seconds" if options.get("dtype_backend", "auto") == "auto" else "date"
+    categories = options.pop("categories", ())
+    categories = categories if isinstance(categories, str) else list(categories)
+    frame = load(columns, strings="large_string", dates=dates, categories=categories)
+    return frame.to_pandas(categories=categories, **options)
+
+
+def _deletes(found: dict[str, int]) -> list[str]:
+    """Row deletes that a plan found, in words; nothing where there are none."""
+    if not found.get("files"):
+        return []
+    kinds = f"{found['position']:,} by position, {found['equality']:,} by value, {found['vectors']:,} vectors"
+    return [f"  row deletes: {found['apply']:,} of {found['files']:,} delete files apply: {kinds}"]
+
+
 def _told(metrics: dict[str, Any]) -> list[str]:
     """A load's metrics in words."""
     fetch, decode = metrics["fetch"], metrics["decode"]
     chunks = f"{decode['direct_chunks']:,} column chunks straight into memory, {decode['general_chunks']:,} generally"
+    deletes = metrics["deletes"]
+    deleted = [
+        f"  deleted: {deletes['rows_by_position']:,} rows by position, {deletes['rows_by_value']:,} by value;"
+        f" {deletes['records']:,} deletes in {deletes['files']:,} files read,"
+        f" {deletes['unmatched_positions']:,} positions match no row of these files"
+    ]
     return [
         f"  last load: {metrics['rows']:,} rows, {_size(metrics['result_bytes'])} in {metrics['wall_s']:.2f} s, CPU"
         f" {metrics['cpu_user_s']:.2f} s user, {metrics['cpu_system_s']:.2f} s system",
@@ -267,19 +414,9 @@ def _told(metrics: dict[str, Any]) -> list[str]:
         f" {fetch['mb_per_s']:,.0f} MB/s",
         f"  decoded: {_size(decode['bytes'])}, {decode['mb_per_s']:,.0f} MB/s a thread, CPU {decode['cpu_s']:.2f} s;"
         f" {chunks}",
+        *(deleted if deletes["files"] else []),
         f"  bound by {metrics['bound']['by']}: {metrics['bound']['why']}",
     ]
-
-
-def _balanced(sizes: Sequence[int], n: int) -> list[list[int]]:
-    """Positions in `n` groups of nearly equal sums: the largest first, each to the lightest group."""
-    groups: list[list[int]] = [[] for _ in range(n)]
-    heap = [(0, group) for group in range(n)]
-    for position in sorted(range(len(sizes)), key=lambda at: (-sizes[at], at)):
-        weight, group = heapq.heappop(heap)
-        groups[group].append(position)
-        heapq.heappush(heap, (weight + sizes[position], group))
-    return [sorted(group) for group in groups]
 
 
 def _positive(name: str, value: int | None) -> int:

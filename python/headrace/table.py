@@ -6,7 +6,6 @@ Must not know: manifests, Parquet, bytes. Neighbours: `headrace.catalog` finds m
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,8 @@ from headrace.inspection import Inspection
 from headrace.plan import ProgressOption, ScanPlan
 from headrace.writing.administration import Administration
 from headrace.writing.create import create
-from headrace.writing.manifests import all_fields
+from headrace.writing.maintenance import Maintenance
+from headrace.writing.manifests import plan_request
 
 if TYPE_CHECKING:
     import pandas
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from headrace.filters import Expression
 
 
-class Table(HiveWrites, Administration, Inspection):
+class Table(HiveWrites, Administration, Maintenance, Inspection):
     """A warehouse table, pinned to one snapshot until it is written to: then it shows what it wrote.
 
     Parameters
@@ -150,8 +150,11 @@ class Table(HiveWrites, Administration, Inspection):
             As in `Table`.
         location : str or None
             The table's folder; None: where the catalog puts it.
-        if_exists : {"error", "ok"}
-            "ok" opens the table that is there, if it has the columns that are asked for.
+        if_exists : {"error", "ok", "replace"}
+            "ok" opens the table that is there, if it has the columns that are asked for. "replace" makes the table that
+            is there what is asked for, in one commit and without rows: it keeps its location, its other branches and
+            tags, properties that are not given, and its snapshots until they expire. Columns of the same name and
+            type keep their field ids.
 
         Raises
         ------
@@ -164,8 +167,11 @@ class Table(HiveWrites, Administration, Inspection):
         """
         identifier = parse_identifier(name)
         opened = catalog if isinstance(catalog, Catalog) else load_catalog(catalog)
-        create(opened, identifier, schema, partition_by, sort_by, properties, location, if_exists)
-        return cls(identifier, catalog=opened)
+        replacing = create(opened, identifier, schema, partition_by, sort_by, properties, location, if_exists)
+        table = cls(identifier, catalog=opened)
+        if replacing is not None:
+            table._define_anew(replacing, partition_by, sort_by, properties)
+        return table
 
     @classmethod
     def from_pyiceberg(cls, table: Any) -> Table:
@@ -305,8 +311,12 @@ class Table(HiveWrites, Administration, Inspection):
         ------
         ColumnNotFound, FilterError
             With the nearest name, and where in the text.
-        RowDeletesError
-            The snapshot has row deletes, which this version refuses rather than return wrong rows.
+        UnsupportedError
+            A data or delete file that is encrypted or not Parquet (a deletion vector: Puffin): names it.
+
+        Notes
+        -----
+        Row deletes (position deletes, equality deletes, deletion vectors) are found here and applied by the load.
         """
         from headrace import _engine
         from headrace.filters import as_filter, bind
@@ -324,16 +334,8 @@ class Table(HiveWrites, Administration, Inspection):
             schema = table_schema.select(columns)
             expression = as_filter(filter, params)
             bound = None if expression is None else bind(expression, table_schema).to_engine_json()
-            request = {
-                "table": self._access.name,
-                "format_version": metadata.format_version,
-                "snapshot_id": snapshot.snapshot_id if snapshot else None,
-                "manifest_list": snapshot.manifest_list if snapshot else None,
-                "manifests": list(snapshot.manifests) if snapshot else [],
-                "schema": all_fields(metadata, table_schema),
-                "specs": [each.to_json() for each in metadata.specs.values()],
-            }
-            files, report = _engine.plan(self._access.store(), json.dumps(request), bound)
+            request = plan_request(self._access.name, metadata, snapshot, table_schema)
+            files, report = _engine.plan(self._access.store(), request, bound)
         return ScanPlan(
             access=self._access,
             files=files,

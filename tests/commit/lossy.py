@@ -1,6 +1,7 @@
 """A proxy before a REST catalog that loses answers: before the request arrived, or after it took effect.
 
-Each fault is taken by one commit (a POST to a table); all else passes. Knows HTTP, nothing of headrace or Iceberg.
+Each fault is taken by one commit (a POST to a table); all else passes. "stall before" and "stall after" answer nothing
+until the proxy ends. Knows HTTP, nothing of headrace or Iceberg.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ class LossyProxy:
         self.faults: list[str] = []
         self.commits = 0
         self.answers: list[int] = []
+        self.stalled = threading.Event()
+        self.ended = threading.Event()
         self._lock = threading.Lock()
         self._upstream = urlsplit(upstream)
         proxy = self
@@ -35,13 +38,18 @@ class LossyProxy:
                 if fault == "drop before":
                     self.close_connection = True
                     return
+                if fault == "stall before":
+                    proxy._stall(self)
+                    return
                 if fault.endswith("before"):
                     self._answer(int(fault[:3]), b"<html>gateway</html>")
                     return
                 if fault == "twice":
                     proxy._forward(self, body, is_commit)
                 status, answer = proxy._forward(self, body, is_commit)
-                if fault == "drop after":
+                if fault == "stall after":
+                    proxy._stall(self)
+                elif fault == "drop after":
                     self.close_connection = True
                 elif fault == "garbage after":
                     self._answer(200, b'{"metadata": {"format-ver')
@@ -65,6 +73,11 @@ class LossyProxy:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.uri = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def _stall(self, request: BaseHTTPRequestHandler) -> None:
+        self.stalled.set()
+        self.ended.wait()
+        request.close_connection = True
 
     def _next(self) -> str:
         with self._lock:
@@ -90,5 +103,6 @@ class LossyProxy:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.ended.set()
         self._server.shutdown()
         self._server.server_close()

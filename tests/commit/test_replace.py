@@ -130,3 +130,18 @@ def test_branches(catalog: Catalog, name: str) -> None:
     audit.delete("id = 0")
     assert values(pyarrow.table(audit.load())) == values(rows(1, 5))
     assert values(check(table)) == values(rows(0, 2))
+
+
+def test_partitions_of_a_branch_are_overwritten_from_its_own_head(catalog: Catalog, name: str) -> None:
+    table = make(catalog, name, partition_by="ds")
+    table.append(rows(0, 2, "a"))
+    table.overwrite_partitions(rows(2, 2, "a"), branch="audit")
+    table.overwrite_partitions(rows(4, 2, "a"), branch="audit")
+    table.append(rows(6, 2, "b"))
+    table.commit(table.stage(rows(8, 2, "a")), "overwrite_partitions", branch="audit")
+    audit = headrace.Table(name, catalog=catalog, branch="audit")
+    assert values(pyarrow.table(audit.load())) == values(rows(8, 2, "a"))
+    assert values(check(table)) == values(pyarrow.concat_tables([rows(0, 2, "a"), rows(6, 2, "b")]))
+    table.append(rows(10, 1, "a"), branch="audit")
+    with pytest.raises(MetaflowTableConflict, match="added rows"):
+        audit.overwrite_partitions(rows(12, 1, "a"))

@@ -26,15 +26,15 @@ def transport(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def proxy(metastore: HiveMetastore, transport: str) -> Iterator[LossyThrift]:
-    with LossyThrift(metastore.port, framed=transport == "framed") as proxy:
+def proxy(any_metastore: HiveMetastore, transport: str) -> Iterator[LossyThrift]:
+    with LossyThrift(any_metastore.port, framed=transport == "framed") as proxy:
         yield proxy
 
 
 @pytest.fixture
-def plain(metastore: HiveMetastore, tmp_path: Path) -> Catalog:
+def plain(any_metastore: HiveMetastore, tmp_path: Path) -> Catalog:
     """The metastore without the proxy."""
-    return hive(metastore.uri, tmp_path)
+    return hive(any_metastore.uri, tmp_path)
 
 
 def through(proxy: LossyThrift, transport: str, uri: str | None = None) -> Catalog:

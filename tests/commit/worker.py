@@ -44,19 +44,27 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [json.loads(each) for each in lines[:-1]]
 
 
+ROWS = 5
+"""Rows of each operation that adds some."""
+
+
 def rows(writer: int, operation: int, ds: str) -> pyarrow.Table:
-    """Five rows that tell which operation they come from."""
-    return pyarrow.table({"writer": [writer] * 5, "op": [operation] * 5, "row": list(range(5)), "ds": [ds] * 5})
+    """Rows that tell which operation they come from."""
+    same = {"writer": [writer] * ROWS, "op": [operation] * ROWS, "ds": [ds] * ROWS}
+    return pyarrow.table(same | {"row": list(range(ROWS))})
 
 
-def expected(log: list[dict[str, Any]]) -> set[tuple[int, int, int, str]]:
-    """The rows that a writer's acknowledged operations leave, by its own log: no two writers touch the same rows."""
+def expected(log: list[dict[str, Any]], unacknowledged: bool = False) -> set[tuple[int, int, int, str]]:
+    """The rows that a writer's operations leave, by its own log: no two writers touch the same rows.
+
+    `unacknowledged`: with those that were begun and not acknowledged.
+    """
     found: set[tuple[int, int, int, str]] = set()
     acknowledged = {each["op"] for each in log if each["step"] == "done"}
     for each in log:
-        if each["step"] != "begin" or each["op"] not in acknowledged:
+        if each["step"] != "begin" or not (unacknowledged or each["op"] in acknowledged):
             continue
-        made = {(each["writer"], each["op"], row, each["ds"]) for row in range(5)}
+        made = {(each["writer"], each["op"], row, each["ds"]) for row in range(ROWS)}
         if each["kind"] == "append":
             found |= made
         elif each["kind"] == "overwrite_partitions":

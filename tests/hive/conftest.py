@@ -15,9 +15,9 @@ from tests.servers.hive_metastore import HiveMetastore
 
 
 @pytest.fixture
-def catalog(metastore: HiveMetastore, tmp_path: Path) -> HiveCatalog:
+def catalog(any_metastore: HiveMetastore, tmp_path: Path) -> HiveCatalog:
     """A catalog with a database `legacy`."""
-    opened = headrace.load_catalog("hive", uri=metastore.uri, warehouse=f"file://{metastore.folder}/databases")
+    opened = headrace.load_catalog("hive", uri=any_metastore.uri, warehouse=f"file://{any_metastore.folder}/databases")
     assert isinstance(opened, HiveCatalog)
     with contextlib.suppress(NamespaceExists):
         opened.create_namespace("legacy")

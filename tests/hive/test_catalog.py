@@ -44,9 +44,9 @@ BY_DS = PartitionSpec((PartitionField((2,), 1000, "ds", Transform("identity")),)
 
 
 @pytest.fixture
-def catalog(metastore: HiveMetastore, tmp_path: Path) -> HiveCatalog:
+def catalog(any_metastore: HiveMetastore, tmp_path: Path) -> HiveCatalog:
     """A catalog whose namespaces a test names after itself."""
-    found = load_catalog("hms", uri=metastore.uri, warehouse=f"file://{tmp_path}/warehouse")
+    found = load_catalog("hms", uri=any_metastore.uri, warehouse=f"file://{tmp_path}/warehouse")
     assert isinstance(found, HiveCatalog)
     return found
 
@@ -107,10 +107,10 @@ def test_create_rename_register_drop(catalog: HiveCatalog, db: str) -> None:
         catalog.drop_table(f"{db}.u")
 
 
-def test_what_the_metastore_knows_of_a_table(catalog: HiveCatalog, db: str, metastore: HiveMetastore) -> None:
+def test_what_the_metastore_knows_of_a_table(catalog: HiveCatalog, db: str, any_metastore: HiveMetastore) -> None:
     made = catalog.create_table(f"{db}.t", SCHEMA, properties={"p": "q", "gone": "soon", "long": "x" * 5000})
     table = catalog.metastore.get_table(db, "t")
-    zoned = "timestamp" if metastore.version.startswith("2") else "timestamp with local time zone"
+    zoned = "timestamp" if any_metastore.version.startswith("2") else "timestamp with local time zone"
     columns = [("id", "bigint"), ("ds", "date"), ("at", zoned), ("tags", "array<string>")]
     assert [(each.name, each.type) for each in table.sd.cols] == columns
     assert table.sd.cols[1].comment == "the day"
@@ -186,19 +186,19 @@ def test_pyiceberg_and_headrace_on_one_metastore(metastores: Callable[[str], Hiv
     assert again.scan().to_arrow().to_pylist() == [{"id": 1}]
 
 
-def test_properties_that_cannot_be(metastore: HiveMetastore) -> None:
+def test_properties_that_cannot_be(any_metastore: HiveMetastore) -> None:
     for uri in ("http://h:1", "thrift://", "thrift://h:0", "thrift://h:99999", "h:9083"):
         with pytest.raises(ConfigurationError, match="expected thrift://"):
             Metastore({"uri": uri})
     with pytest.raises(ConfigurationError, match=r"hive\.thrift\.transport"):
-        Metastore({"uri": metastore.uri, "hive.thrift.transport": "sasl"})
+        Metastore({"uri": any_metastore.uri, "hive.thrift.transport": "sasl"})
     with pytest.raises(ConfigurationError, match=r"hive\.thrift\.timeout-ms"):
-        Metastore({"uri": metastore.uri, "hive.thrift.timeout-ms": "soon"})
+        Metastore({"uri": any_metastore.uri, "hive.thrift.timeout-ms": "soon"})
     with pytest.raises(UnsupportedError, match="Kerberos"):
-        Metastore({"uri": metastore.uri, "hive.kerberos-authentication": "true"})
+        Metastore({"uri": any_metastore.uri, "hive.kerberos-authentication": "true"})
     with pytest.raises(ConfigurationError, match="'uri' is missing"):
         load_catalog("x", type="hive")
-    assert Metastore({"uri": metastore.uri, "ugi": "someone:group"}).get_all_databases()
+    assert Metastore({"uri": any_metastore.uri, "ugi": "someone:group"}).get_all_databases()
 
 
 def test_a_server_that_is_no_metastore(fault_server: Any) -> None:

@@ -39,8 +39,6 @@ pub enum Kind {
     TypeMismatch,
     /// Readable in principle, not by this version: `UnsupportedError`.
     Unsupported,
-    /// The table has row deletes: `RowDeletesError`.
-    RowDeletes,
     /// Refused before memory hurts: `MemoryLimitError`.
     MemoryLimit,
     /// The caller gave up (Ctrl-C); the binding raises what interrupted it.
@@ -68,7 +66,6 @@ impl Kind {
             Kind::ParquetEncoding => "ParquetEncodingException",
             Kind::TypeMismatch => "MetaflowTableTypeMismatch",
             Kind::Unsupported => "UnsupportedError",
-            Kind::RowDeletes => "RowDeletesError",
             Kind::MemoryLimit => "MemoryLimitError",
             Kind::Cancelled | Kind::Internal => "EngineError",
         }

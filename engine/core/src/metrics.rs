@@ -130,9 +130,38 @@ pub struct LoadMetrics {
     pub direct: Counter,
     /// Column chunks decoded by the general reader
     pub general: Counter,
+    /// Row deletes
+    pub deletes: DeleteCounters,
     started: Instant,
     cpu_before: (Duration, Duration),
     stages: Mutex<Vec<(&'static str, Duration)>>,
+}
+
+/// What a load's row deletes were, and did.
+#[derive(Debug, Default)]
+pub struct DeleteCounters {
+    /// Delete files and deletion vectors read
+    pub files: Counter,
+    /// Deletes in them
+    pub records: Counter,
+    /// Rows that positions removed, of the row groups that the filter's statistics left
+    pub rows_by_position: Counter,
+    /// Rows that values removed, of those that passed the filter
+    pub rows_by_value: Counter,
+    /// Positions that are about no data file of the load
+    pub unmatched_positions: Counter,
+}
+
+impl DeleteCounters {
+    fn to_json(&self) -> Value {
+        json!({
+            "files": self.files.get(),
+            "records": self.records.get(),
+            "rows_by_position": self.rows_by_position.get(),
+            "rows_by_value": self.rows_by_value.get(),
+            "unmatched_positions": self.unmatched_positions.get(),
+        })
+    }
 }
 
 /// What a load's fetcher counted.
@@ -158,6 +187,7 @@ impl Default for LoadMetrics {
             encoded: Counter::default(),
             direct: Counter::default(),
             general: Counter::default(),
+            deletes: DeleteCounters::default(),
             started: Instant::now(),
             cpu_before: process_cpu(),
             stages: Mutex::default(),
@@ -200,6 +230,7 @@ impl LoadMetrics {
             "row_groups": self.row_groups.get(),
             "row_groups_pruned": self.row_groups_pruned.get(),
             "stages": stages,
+            "deletes": self.deletes.to_json(),
             "fetch": {
                 "requests": fetched.requests,
                 "retries": fetched.retries,

@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::CStr;
+use std::ffi::{CStr, c_int};
 use std::sync::Arc;
 
 use arrow_array::ffi::{FFI_ArrowArray, FFI_ArrowSchema, to_ffi};
@@ -61,6 +61,36 @@ pub fn stream_out<'py>(py: Python<'py>, batch: RecordBatch) -> PyResult<Bound<'p
     let schema = batch.schema();
     let reader = RecordBatchIterator::new(std::iter::once(Ok(batch)), schema);
     PyCapsule::new_with_value(py, FFI_ArrowArrayStream::new(Box::new(reader)), STREAM)
+}
+
+/// Batches that come one after another, as a stream. Its consumer may pull from any thread, with the GIL or without.
+pub fn reader_out<'py>(
+    py: Python<'py>,
+    reader: impl RecordBatchReader + Send + 'static,
+) -> PyResult<Bound<'py, PyCapsule>> {
+    PyCapsule::new_with_value(py, FFI_ArrowArrayStream::new(Box::new(reader)), STREAM)
+}
+
+/// Tells whether a thread holds the GIL: `PyGILState_Check`, which every CPython has and the stable ABI does not name.
+#[derive(Clone, Copy)]
+pub struct GilCheck(extern "C" fn() -> c_int);
+
+impl GilCheck {
+    /// Asks `ctypes` for the function's address.
+    pub fn find(py: Python<'_>) -> PyResult<GilCheck> {
+        let ctypes = py.import("ctypes")?;
+        let function = ctypes.getattr("pythonapi")?.getattr("PyGILState_Check")?;
+        let pointer = ctypes.call_method1("cast", (function, ctypes.getattr("c_void_p")?))?;
+        let address: usize = pointer.getattr("value")?.extract()?;
+        // SAFETY: it is the address of a C function without parameters that returns an int, which lives as long as the
+        // interpreter does.
+        Ok(GilCheck(unsafe { std::mem::transmute::<usize, extern "C" fn() -> c_int>(address) }))
+    }
+
+    /// Whether the calling thread holds the GIL.
+    pub fn is_held(self) -> bool {
+        (self.0)() == 1
+    }
 }
 
 /// A consumer's requested schema.

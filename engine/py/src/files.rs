@@ -1,15 +1,17 @@
 //! `FileList`: the data files of a plan or shard, and the planning that makes one.
 
 use arrow_array::Array;
+use headrace_core::error::{Error, Kind};
 use headrace_core::iceberg::request::PlanRequest;
-use headrace_core::iceberg::{files, plan as planning};
+use headrace_core::iceberg::shards::By;
+use headrace_core::iceberg::{files, plan as planning, shards};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyType};
 
 use crate::capsule;
 use crate::column::Column;
 use crate::errors::to_python;
-use crate::gate::wait;
+use crate::gate::{compute, wait};
 use crate::load::predicate;
 use crate::store::Store;
 
@@ -32,6 +34,20 @@ impl FileList {
     fn take(&self, py: Python<'_>, positions: Vec<u32>) -> PyResult<FileList> {
         let inner = self.inner.take(&positions).map_err(|error| to_python(py, &error))?;
         Ok(FileList { inner })
+    }
+
+    /// Lists of nearly equal weight that together are this one.
+    fn split(&self, py: Python<'_>, count: usize, by: &str) -> PyResult<Vec<FileList>> {
+        let by = match by {
+            "bytes" => By::Bytes,
+            "rows" => By::Rows,
+            other => {
+                let message = format!("by is \"bytes\" or \"rows\", found {other:?}");
+                return Err(to_python(py, &Error::new(Kind::InvalidArgument, message)));
+            }
+        };
+        let lists = compute(py, || shards::split(&self.inner, count, by))?;
+        Ok(lists.into_iter().map(|inner| FileList { inner }).collect())
     }
 
     #[getter]

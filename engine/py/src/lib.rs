@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+mod batches;
 mod buffer;
 mod capsule;
 mod column;
@@ -11,6 +12,7 @@ mod files;
 mod frame;
 mod gate;
 mod load;
+mod maintenance;
 mod numpy;
 mod pylist;
 mod pytime;
@@ -26,13 +28,17 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<files::FileList>()?;
     module.add_class::<frame::Frame>()?;
     module.add_class::<column::Column>()?;
+    module.add_class::<batches::Batches>()?;
     module.add_class::<writing::Keys>()?;
+    module.add_class::<maintenance::Listing>()?;
     module.add_function(wrap_pyfunction!(store::http_request, module)?)?;
     module.add_function(wrap_pyfunction!(store::aws_credentials, module)?)?;
     module.add_function(wrap_pyfunction!(files::plan, module)?)?;
     module.add_function(wrap_pyfunction!(load::load, module)?)?;
     module.add_function(wrap_pyfunction!(load::read_parquet, module)?)?;
     module.add_function(wrap_pyfunction!(write::write, module)?)?;
+    module.add_function(wrap_pyfunction!(batches::batches, module)?)?;
+    module.add_function(wrap_pyfunction!(batches::estimate, module)?)?;
     module.add_function(wrap_pyfunction!(load::parquet_schema, module)?)?;
     module.add_function(wrap_pyfunction!(load::release_memory, module)?)?;
     module.add_function(wrap_pyfunction!(load::kept_memory, module)?)?;
@@ -42,5 +48,9 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(writing::list_partitions, module)?)?;
     module.add_function(wrap_pyfunction!(writing::rewrite_manifests, module)?)?;
     module.add_function(wrap_pyfunction!(writing::write_manifest_list, module)?)?;
+    module.add_function(wrap_pyfunction!(maintenance::remove_expired, module)?)?;
+    module.add_function(wrap_pyfunction!(maintenance::cluster_manifests, module)?)?;
+    module.add_function(wrap_pyfunction!(maintenance::pack_files, module)?)?;
+    module.add_function(wrap_pyfunction!(maintenance::fill_lineage, module)?)?;
     Ok(())
 }

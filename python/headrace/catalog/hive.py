@@ -42,7 +42,7 @@ from headrace.errors import (
     UnsupportedError,
 )
 from headrace.iceberg import PartitionSpec, Schema, SortOrder, TableMetadata
-from headrace.iceberg.applying import apply_updates
+from headrace.iceberg.applying import apply_updates, outdated
 from headrace.iceberg.creation import new_metadata
 from headrace.iceberg.updates import check
 from headrace.metastore import HiveTable, Metastore
@@ -229,6 +229,8 @@ class HiveCatalog(MetadataFiles):
             error.table = error.table or dotted(name)
             self._remove_metadata(file)
             raise
+        for each in outdated(before, after):
+            self._remove_metadata(each)
         return self._loaded(name, after, file)
 
     @contextlib.contextmanager

@@ -26,7 +26,7 @@ from headrace.errors import (
     UnsupportedError,
 )
 from headrace.iceberg import PartitionSpec, Schema, SortOrder
-from headrace.iceberg.applying import apply_updates
+from headrace.iceberg.applying import apply_updates, outdated
 from headrace.iceberg.creation import new_metadata
 from headrace.iceberg.updates import check
 
@@ -206,6 +206,8 @@ class SqlCatalog(MetadataFiles):
         changed = apply_updates(current, updates, location)
         file = self._write_metadata(changed, location)
         self._swap(name, location, file)
+        for each in outdated(current, changed):
+            self._remove_metadata(each)
         return self._loaded(name, changed, file)
 
     def _swap(self, name: Identifier, old: str, new: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from headrace.errors import InvalidArgument, UnsupportedError
 from headrace.hive.writing import HiveCommit, refuse_unwritable, staging_root
+from headrace.iceberg import Snapshot
 from headrace.metastore.description import HiveTable
 from headrace.writing import staging
 from headrace.writing.commit import Committed
@@ -44,9 +45,16 @@ class HiveWrites(Writes):
             mode = OVERWRITE_PARTITIONS if overwrite or mode is True else APPEND
         return self._commit_hive(table, list(staged), mode, branch, properties)
 
-    def _write(self, frame: Any, mode: str, branch: str | None, properties: Mapping[str, str] | None) -> Committed:
+    def _write(
+        self,
+        frame: Any,
+        mode: str,
+        branch: str | None,
+        properties: Mapping[str, str] | None,
+        seen: Snapshot | None = None,
+    ) -> Committed:
         if (table := self._hive) is None:
-            return super()._write(frame, mode, branch, properties)
+            return super()._write(frame, mode, branch, properties, seen)
         return self._commit_hive(table, self.stage(frame), mode, branch, properties)
 
     def _data_location(self) -> str:

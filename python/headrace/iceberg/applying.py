@@ -12,13 +12,14 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from headrace.errors import InvalidArgument, UnsupportedError
+from headrace.errors import InvalidArgument, MetaflowTableConflict, UnsupportedError
 from headrace.iceberg.metadata import LATEST_FORMAT_VERSION, TableMetadata, parse_metadata
 from headrace.iceberg.snapshots import MAIN
 from headrace.iceberg.updates import LAST_ADDED, last_partition_id
 
 PREVIOUS_VERSIONS = "write.metadata.previous-versions-max"
 DEFAULT_PREVIOUS_VERSIONS = 100
+DELETE_AFTER_COMMIT = "write.metadata.delete-after-commit.enabled"
 
 Raw = dict[str, Any]
 
@@ -58,6 +59,14 @@ def apply_updates(
         raw["schema"] = _by_id(raw["schemas"], "schema-id", raw["current-schema-id"])
         raw["partition-spec"] = _by_id(raw["partition-specs"], "spec-id", raw["default-spec-id"])["fields"]
     return parse_metadata(raw)
+
+
+def outdated(before: TableMetadata, after: TableMetadata) -> list[str]:
+    """Metadata files that a commit dropped from the log and that may be removed, as the table's properties say."""
+    if after.properties.get(DELETE_AFTER_COMMIT, "false").lower() != "true":
+        return []
+    log = {each["metadata-file"] for each in after.raw.get("metadata-log") or []}
+    return [each["metadata-file"] for each in before.raw.get("metadata-log") or [] if each["metadata-file"] not in log]
 
 
 class _Change:
@@ -165,8 +174,13 @@ def _remove_ref(change: _Change, update: Mapping[str, Any]) -> None:
 def _remove_snapshots(change: _Change, update: Mapping[str, Any]) -> None:
     raw, gone = change.raw, set(update["snapshot-ids"])
     raw["snapshots"] = [each for each in raw["snapshots"] if each["snapshot-id"] not in gone]
-    for name in [name for name, each in raw["refs"].items() if each["snapshot-id"] in gone]:
-        _remove_ref(change, {"ref-name": name})
+    for name, each in raw["refs"].items():
+        if each["snapshot-id"] in gone:
+            message = f"snapshot {each['snapshot-id']} is not removed: {each['type']} {name!r} points to it"
+            raise MetaflowTableConflict(message, hint="it was made meanwhile: ask again")
+    for name in ("statistics", "partition-statistics"):
+        if name in raw:
+            raw[name] = [each for each in raw[name] if each.get("snapshot-id") not in gone]
     kept: list[Raw] = []
     for each in raw["snapshot-log"]:  # what lies before a gap cannot be travelled to any more
         kept = [] if each["snapshot-id"] in gone else [*kept, each]

@@ -163,6 +163,21 @@ def partition_spec(
     return PartitionSpec(tuple(fields))
 
 
+def in_place(wanted: PartitionSpec, known: PartitionSpec) -> PartitionSpec:
+    """The same partitions with every field of a known spec at its place: what is not wanted any more becomes void.
+
+    Format version 1 tells partition fields apart by their position (spec: "Partition Evolution").
+    """
+    by_content = {(each.source_ids, str(each.transform)): each for each in wanted.fields}
+    kept = [by_content.pop((each.source_ids, str(each.transform)), None) for each in known.fields]
+    taken = {each.name for each in by_content.values()}
+    fields = []
+    for old, same in zip(known.fields, kept, strict=True):
+        name = f"{old.name}_{old.field_id}" if same is None and old.name in taken else old.name
+        fields.append(old if same else dataclasses.replace(old, name=name, transform=Transform("void")))
+    return PartitionSpec((*fields, *by_content.values()))
+
+
 def sort_order(sort_by: str | Sequence[str] | None, schema: Schema) -> SortOrder:
     """A sort order of short texts: "id", "ts desc", "bucket(8, id) asc nulls last"."""
     texts = [sort_by] if isinstance(sort_by, str) else list(sort_by or [])

@@ -212,6 +212,23 @@ def assign_ids(fields: Sequence[NestedField], first: int = 1) -> tuple[NestedFie
     return _numbered(tuple(fields), iter(range(first, 2**31 - 200)))
 
 
+def keep_ids(fields: Sequence[NestedField], known: Schema, last_id: int) -> tuple[NestedField, ...]:
+    """The same fields with the ids that a known schema has for columns of the same name and type, all others new.
+
+    For a table that is defined anew: columns that stay what they were keep their identity.
+    """
+    there = {each.name: each for each in known.fields}
+    ids = iter(range(last_id + 1, 2**31 - 200))
+    found = []
+    for each in fields:
+        same = there.get(each.name)
+        keeps = same is not None and str(same.type) == str(each.type)
+        found.append(
+            replace(each, field_id=same.field_id, type=same.type) if same and keeps else _numbered((each,), ids)[0]
+        )
+    return tuple(found)
+
+
 def _numbered(fields: tuple[NestedField, ...], ids: Iterator[int]) -> tuple[NestedField, ...]:
     level = [replace(each, field_id=next(ids)) for each in fields]
     return tuple(replace(each, type=_numbered_type(each.type, ids)) for each in level)

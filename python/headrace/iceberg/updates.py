@@ -91,6 +91,12 @@ def remove_ref(name: str) -> Update:
     return {"action": "remove-snapshot-ref", "ref-name": name}
 
 
+def remove_snapshots(snapshot_ids: Iterable[int]) -> list[Update]:
+    """Snapshots go; no branch or tag may point to one."""
+    ids = list(snapshot_ids)
+    return [{"action": "remove-snapshots", "snapshot-ids": ids}] if ids else []
+
+
 def set_properties(properties: Mapping[str, str]) -> list[Update]:
     """Table properties are set."""
     return [{"action": "set-properties", "updates": dict(properties)}] if properties else []

@@ -16,12 +16,13 @@ from headrace.errors import (
     InvalidArgument,
     MetaflowTableCommitStateUnknownException,
     MetaflowTableConflict,
-    UnsupportedError,
     nearest,
 )
-from headrace.iceberg import TableMetadata, updates
-from headrace.iceberg.definitions import partition_spec, sort_order
+from headrace.iceberg import PartitionSpec, Schema, TableMetadata, updates
+from headrace.iceberg.creation import FORMAT_VERSION
+from headrace.iceberg.definitions import in_place, partition_spec, sort_order
 from headrace.iceberg.evolution import SchemaChange, in_use
+from headrace.iceberg.schema import keep_ids
 from headrace.iceberg.snapshots import MAIN, SnapshotRef
 from headrace.writing.commit import writable
 from headrace.writing.create import described
@@ -81,14 +82,12 @@ class Administration:
         Parameters
         ----------
         partition_by : str, sequence of str or None
-            As in `Table.create`; None: unpartitioned.
+            As in `Table.create`; None: unpartitioned. A v1 table keeps its partition fields at their places: those
+            that are not named any more become void, new ones come after them.
         """
 
         def change(now: TableMetadata) -> Changes:
-            last = updates.last_partition_id(now)
-            spec = partition_spec(partition_by, now.schema, now.spec, last)
-            if now.format_version == 1 and spec.fields != now.spec.fields:
-                raise UnsupportedError("partitions of a v1 table are not changed by this version", hint=_UPGRADE)
+            spec = _next_spec(partition_by, now.schema, now)
             return (updates.assert_spec(now), updates.add_spec(spec)) if spec.fields != now.spec.fields else ([], [])
 
         self._alter(change)
@@ -214,12 +213,54 @@ class Administration:
 
     def _add_columns_of(self, frame: MetaflowDataFrame) -> None:
         """Add the columns of a frame that the table does not have, as optional ones."""
-        there = set(self._access.fresh().loaded().metadata.schema.names)
         wanted = described(frame, self.metadata.format_version)
-        with self.update_schema() as change:
-            for field in wanted.fields:
-                if field.name not in there:
-                    change.add(field.name, field.type)
+        while True:
+            try:
+                with self.update_schema() as change:
+                    there = set(change.schema.names)
+                    _refuse_case_clashes(there, wanted)
+                    missing = [each for each in wanted.fields if each.name not in there]
+                    for field in missing:
+                        change.add(field.name, field.type)
+                break
+            except MetaflowTableConflict:
+                if not missing:
+                    raise
+                # Somebody else changed the schema meanwhile: what is missing now is asked for again.
+        if not missing:
+            self._moved(self._access.fresh().loaded())  # another handle may have added them
+
+    def _define_anew(
+        self,
+        wanted: Schema,
+        partition_by: str | Sequence[str] | None,
+        sort_by: str | Sequence[str] | None,
+        properties: Mapping[str, str] | None,
+    ) -> None:
+        """Make the table what `Table.create` would: no rows in "main"; earlier snapshots stay until they expire."""
+        kept = {str(key): str(value) for key, value in (properties or {}).items()}
+        version = kept.pop(FORMAT_VERSION, None)
+
+        def change(now: TableMetadata) -> Changes:
+            fields = keep_ids(wanted.fields, now.schema, now.last_column_id)
+            same = [each.to_json() for each in fields] == [each.to_json() for each in now.schema.fields]
+            made_schema = now.schema if same else Schema(fields)
+            last = max(made_schema.highest_field_id, now.last_column_id)
+            spec = _next_spec(partition_by, made_schema, now)
+            order = sort_order(sort_by, made_schema)
+            made: list[updates.Update] = []
+            if version is not None and int(version) > now.format_version:
+                made.append({"action": "upgrade-format-version", "format-version": int(version)})
+            made += [] if same else updates.add_schema(made_schema, last)
+            made += [] if spec.fields == now.spec.fields else updates.add_spec(spec)
+            made += [] if order.fields == now.sort_order.fields else updates.add_sort_order(order)
+            made += [updates.remove_ref(MAIN)] if MAIN in now.refs else []
+            new = {key: value for key, value in kept.items() if now.properties.get(key) != value}
+            made += updates.set_properties(new)
+            head = updates.assert_ref(MAIN, now.current_snapshot_id)
+            return [*updates.assert_schema(now), *updates.assert_spec(now), head], made
+
+        self._alter(change)
 
     def _create_ref(self, name: str, kind: str, snapshot_id: int | None, retention: Mapping[str, int]) -> None:
         chosen = snapshot_id if snapshot_id is not None else (self.snapshot.snapshot_id if self.snapshot else None)
@@ -283,7 +324,10 @@ class Administration:
         self._moved(loaded)
 
 
-_UPGRADE = "upgrade(2) makes it a v2 table"
+def _next_spec(partition_by: str | Sequence[str] | None, schema: Schema, now: TableMetadata) -> PartitionSpec:
+    """The spec of a table that is to be partitioned so from now on."""
+    spec = partition_spec(partition_by, schema, now.spec, updates.last_partition_id(now))
+    return in_place(spec, now.spec) if now.format_version == 1 else spec
 
 
 def _ref(metadata: TableMetadata, name: str, kind: str) -> SnapshotRef:
@@ -297,3 +341,12 @@ def _ref(metadata: TableMetadata, name: str, kind: str) -> SnapshotRef:
 def _raw_ref(metadata: TableMetadata, name: str) -> Mapping[str, Any]:
     found: Mapping[str, Any] = (metadata.raw.get("refs") or {}).get(name, {})
     return found
+
+
+def _refuse_case_clashes(there: Iterable[str], wanted: Schema) -> None:
+    """Refuse columns to be added that differ from others in case only: they would stay when the rows are refused."""
+    folded = {each.casefold(): each for each in there}
+    for field in wanted.fields:
+        if folded.setdefault(field.name.casefold(), field.name) != field.name:
+            message = f"columns {folded[field.name.casefold()]!r} and {field.name!r} differ in case only"
+            raise InvalidArgument(message, hint="rename or drop one of them")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,15 +24,22 @@ from headrace.errors import (
     MetaflowTableCommitStateUnknownException,
     MetaflowTableConflict,
     MetaflowTableRateLimitException,
+    ObjectNotFound,
     UnsupportedError,
 )
 from headrace.iceberg import Snapshot, TableMetadata, updates
 from headrace.iceberg.snapshots import MAIN
 from headrace.writing.history import find_token, knows_back_to
-from headrace.writing.manifests import Manifests, Parts, ref_json
+from headrace.writing.manifests import Listed, Manifests, Parts, ref_json
 from headrace.writing.retry import Retry
 from headrace.writing.snapshots import Change
-from headrace.writing.summary import summarise
+from headrace.writing.summary import deletes_dropped, summarise
+
+KEPT_MS = 23 * 3_600_000
+"""No staged file that is younger is taken for an orphan (orphans.py): only older ones may be gone."""
+
+_CHECKS = 16
+"""Requests at a time that ask whether a staged file is there."""
 
 
 @dataclass(frozen=True)
@@ -115,9 +123,9 @@ class _Commit:
         """The catalog was asked, and may have done what it was asked: nothing that was written may go."""
 
     def run(self) -> Committed:
-        loaded = self._catalog.load_table(self._access.identifier)
-        retry = Retry(loaded.metadata.properties)
         try:
+            loaded = self._catalog.load_table(self._access.identifier)
+            retry = Retry(loaded.metadata.properties)
             while True:
                 done = self._attempt(loaded, retry)
                 if done is not None:
@@ -137,8 +145,8 @@ class _Commit:
         if (found := find_token(metadata, self._head(metadata), self._change.token)) is not None:
             return self._found(loaded, found, retry)
         parent = self._head(metadata)
-        if parent is not None and self._is_live(metadata, parent):
-            return Committed(loaded, parent.snapshot_id, retry.attempts)
+        if self._is_live(metadata, parent):
+            return Committed(loaded, parent.snapshot_id if parent else None, retry.attempts)
         parts = self._change.parts(self._manifests, metadata, parent)
         if parts is None:
             return Committed(loaded, None, retry.attempts)
@@ -172,10 +180,12 @@ class _Commit:
             raise failure
         return self._found(loaded, found, retry)
 
-    def _is_live(self, metadata: TableMetadata, head: Snapshot) -> bool:
+    def _is_live(self, metadata: TableMetadata, head: Snapshot | None) -> bool:
         """Whether the files are in the table already, where its history is too short to tell by the token."""
         files = self._change.files(metadata)
-        if not files or knows_back_to(metadata, head, min(each.at_ms for each in files)):
+        if not files or head is None or knows_back_to(metadata, head, min(each.at_ms for each in files)):
+            old = [each.path for each in files if each.at_ms < _now_ms() - KEPT_MS]
+            self._check_there(old)
             return False
         live = self._manifests.live(metadata, head)
         there = [each.path for each in files if each.path in live]
@@ -183,7 +193,32 @@ class _Commit:
             message = f"{len(there)} of {len(files)} staged files are in the table already, by another commit"
             hint = "commit each staged file with the same others as before"
             raise MetaflowTableConflict(message, location=there[0], hint=hint)
+        if not there:
+            self._check_there([each.path for each in files])
         return bool(there)
+
+    def _check_there(self, locations: Sequence[str]) -> None:
+        """Raise MetaflowTableConflict unless staged files that may have been removed since are there."""
+
+        if not locations:
+            return
+
+        def gone(location: str) -> str | None:
+            try:
+                self._manifests.store.size(location)
+            except ObjectNotFound:
+                return location
+            return None
+
+        with ThreadPoolExecutor(min(len(locations), _CHECKS)) as pool:
+            missing = [each for each in pool.map(gone, locations) if each is not None]
+        if missing:
+            message = f"{len(missing)} of the staged files are gone"
+            hint = (
+                "they were in the table, and were compacted and expired since; or remove_orphan_files() was not told of"
+                " them (staged=): then stage the rows again"
+            )
+            raise MetaflowTableConflict(message, location=missing[0], hint=hint)
 
     def _head(self, metadata: TableMetadata) -> Snapshot | None:
         """The snapshot that the new one follows: the branch's head; a new branch starts at the head of "main"."""
@@ -199,13 +234,13 @@ class _Commit:
     ) -> tuple[list[updates.Requirement], list[updates.Update]]:
         version = metadata.format_version
         sequence_number = metadata.last_sequence_number + 1 if version > 1 else 0
-        location, row_ids = self._manifests.write_list(metadata, parent, parts, sequence_number)
-        now = time.time_ns() // 1_000_000
+        listed = self._manifests.write_list(metadata, parent, parts, sequence_number)
+        now = _now_ms()
         made: dict[str, Any] = {
             "snapshot-id": self._manifests.snapshot_id,
             "timestamp-ms": max(now, metadata.last_updated_ms),
-            "manifest-list": location,
-            "summary": summarise(parts.operation, parent, parts.new, parts.gone, self._change.token, self._properties),
+            "manifest-list": listed.location,
+            "summary": self._summary(parent, parts, listed),
             "schema-id": metadata.schema.schema_id,
         }
         if parent is not None:
@@ -213,11 +248,16 @@ class _Commit:
         if version > 1:
             made["sequence-number"] = sequence_number
         if version > 2:
-            made |= {"first-row-id": metadata.next_row_id or 0, "added-rows": row_ids}
+            made |= {"first-row-id": metadata.next_row_id or 0, "added-rows": listed.row_ids}
         ref = metadata.refs.get(self._branch)
         asserted = updates.assert_ref(self._branch, ref.snapshot_id if ref else None)
         requirements = [*updates.assert_uuid(metadata), asserted]
         return requirements, updates.add_snapshot(made, self._branch, ref_json(metadata, self._branch))
+
+    def _summary(self, parent: Snapshot | None, parts: Parts, listed: Listed) -> dict[str, str]:
+        properties = self._properties | dict(parts.notes)
+        made = summarise(parts.operation, parent, parts.new, parts.gone, self._change.token, properties)
+        return made | deletes_dropped(listed.deletes_dropped, listed.deletes_left)
 
     def _look(self) -> LoadedTable:
         """The table as it is now, which settles whether the last attempt took effect."""
@@ -246,3 +286,7 @@ class _Commit:
                 self._look()
         if not self._in_doubt:
             self._manifests.discard()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

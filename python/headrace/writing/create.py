@@ -15,7 +15,7 @@ from headrace.iceberg import Schema
 from headrace.iceberg.creation import DEFAULT_FORMAT_VERSION, FORMAT_VERSION
 from headrace.iceberg.definitions import partition_spec, schema_of, sort_order
 
-IF_EXISTS = ("error", "ok")
+IF_EXISTS = ("error", "ok", "replace")
 
 
 def create(
@@ -27,22 +27,24 @@ def create(
     properties: Mapping[str, str] | None,
     location: str | None,
     if_exists: str,
-) -> None:
-    """Make a table; see `Table.create`."""
+) -> Schema | None:
+    """Make a table; see `Table.create`. If there is one, which is to be replaced: the schema that it is to have."""
     if if_exists not in IF_EXISTS:
-        raise InvalidArgument(f"if_exists: expected 'error' or 'ok', found {if_exists!r}")
+        raise InvalidArgument(f"if_exists: expected 'error', 'ok' or 'replace', found {if_exists!r}")
     kept = {str(key): str(value) for key, value in (properties or {}).items()}
     made = described(schema, int(kept.get(FORMAT_VERSION, DEFAULT_FORMAT_VERSION)))
     spec, order = partition_spec(partition_by, made), sort_order(sort_by, made)
-    if if_exists == "ok" and catalog.table_exists(identifier):
-        _check_same(catalog, identifier, made)
-        return
     try:
-        catalog.create_table(identifier, made, spec, order, location, kept)
+        if if_exists == "error" or not catalog.table_exists(identifier):
+            catalog.create_table(identifier, made, spec, order, location, kept)
+            return None
     except MetaflowTableExists:
         if if_exists == "error":
             raise
-        _check_same(catalog, identifier, made)
+    if if_exists == "replace":
+        return made
+    _check_same(catalog, identifier, made)
+    return None
 
 
 def described(schema: Any, format_version: int) -> Schema:

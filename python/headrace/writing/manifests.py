@@ -10,12 +10,12 @@ import contextlib
 import json
 import secrets
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import HeadraceError
-from headrace.iceberg import Schema, Snapshot, TableMetadata
+from headrace.iceberg import NestedField, PrimitiveType, Schema, Snapshot, TableMetadata
 from headrace.writing.staging import StagedFile
 from headrace.writing.summary import Counts
 
@@ -39,6 +39,18 @@ class Parts:
     replaced: list[str] = field(default_factory=list)
     new: Counts = field(default_factory=Counts)
     gone: Counts = field(default_factory=Counts)
+    notes: Mapping[str, str] = field(default_factory=dict)
+    """Further members of the snapshot's summary."""
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The list of a new snapshot: where it is, the row ids that it hands out, delete files that it drops and keeps."""
+
+    location: str
+    row_ids: int
+    deletes_dropped: int
+    deletes_left: int
 
 
 class Manifests:
@@ -66,20 +78,30 @@ class Manifests:
         return self._store
 
     def append(
-        self, metadata: TableMetadata, files: Sequence[StagedFile], shared: bool = True
+        self,
+        metadata: TableMetadata,
+        files: Sequence[StagedFile],
+        shared: bool = True,
+        sequence_number: int | None = None,
     ) -> tuple[list[Descriptor], Counts]:
-        """Manifests that list files as added. `shared`: they serve every attempt of the commit."""
+        """Manifests that list files as added.
+
+        `shared`: they serve every attempt of the commit. `sequence_number`: of the files' data; None: the snapshot's.
+        """
         from headrace import _engine
 
         made: list[Descriptor] = []
         counts = Counts()
         for spec_id in sorted({each.spec for each in files}):
             texts = [each.file for each in files if each.spec == spec_id]
+            prefix = self.prefix(metadata)
             request = self.layout(metadata, spec_id) | {
                 "snapshot_id": self.snapshot_id,
-                "prefix": self.prefix(metadata),
+                "prefix": prefix,
+                "data_sequence_number": sequence_number,
             }
-            answer = json.loads(_engine.write_manifests(self._store, texts, json.dumps(request)))
+            with self._given_up(prefix):
+                answer = json.loads(_engine.write_manifests(self._store, texts, json.dumps(request)))
             made += answer["manifests"]
             counts += Counts(*(answer[name] for name in ("files", "rows", "bytes", "partitions")))
         self.wrote([each["path"] for each in made], shared)
@@ -97,12 +119,13 @@ class Manifests:
         """The manifests of a snapshot again, without the files that are selected; see the engine's rewrite.rs."""
         from headrace import _engine
 
+        prefix = self.prefix(metadata)
         request = {
             "format_version": metadata.format_version,
             "schema": all_fields(metadata, metadata.schema),
             "specs": [each.to_json() for each in metadata.specs.values()],
             "snapshot_id": self.snapshot_id,
-            "prefix": self.prefix(metadata),
+            "prefix": prefix,
             "manifest_list": snapshot.manifest_list if snapshot else None,
             "manifests": list(snapshot.manifests) if snapshot else [],
             "rule": selection.rule,
@@ -111,11 +134,40 @@ class Manifests:
             "concurrent": list(concurrent),
             "isolation": selection.isolation,
             "only_rewritten": selection.only_rewritten,
+            "keeps_sequence": selection.keeps_sequence,
             "dry": dry,
         }
-        text = _engine.rewrite_manifests(self._store, list(files), json.dumps(request), selection.filter)
+        with self._given_up(prefix):
+            text = _engine.rewrite_manifests(self._store, list(files), json.dumps(request), selection.filter)
         answer: dict[str, Any] = json.loads(text)
         return answer
+
+    def cluster(self, metadata: TableMetadata, snapshot: Snapshot) -> dict[str, Any]:
+        """The data manifests of a snapshot again, sorted by partition; see the engine's cluster.rs."""
+        from headrace import _engine
+
+        layout, prefix = self.layout(metadata, metadata.spec.spec_id), self.prefix(metadata)
+        request = {
+            "format_version": metadata.format_version,
+            "schema": layout["schema"],
+            "specs": [each.to_json() for each in metadata.specs.values()],
+            "snapshot_id": self.snapshot_id,
+            "prefix": prefix,
+            "manifest_list": snapshot.manifest_list,
+            "manifests": list(snapshot.manifests),
+            "target_size": layout["target_size"],
+        }
+        with self._given_up(prefix):
+            answer: dict[str, Any] = json.loads(_engine.cluster_manifests(self._store, json.dumps(request)))
+        self.wrote([each["path"] for each in answer["manifests"]], shared=True)
+        return answer
+
+    def listed(self, snapshot: Snapshot) -> set[str]:
+        """Locations of a snapshot's manifests."""
+        from headrace import _engine
+
+        frame = _engine.list_manifests(self._store, snapshot.manifest_list, list(snapshot.manifests))
+        return set(frame.column(0).to_pylist())
 
     def live(self, metadata: TableMetadata, snapshot: Snapshot) -> set[str]:
         """Locations of a snapshot's data files: reads all its manifests."""
@@ -126,8 +178,8 @@ class Manifests:
 
     def write_list(
         self, metadata: TableMetadata, parent: Snapshot | None, parts: Parts, sequence_number: int
-    ) -> tuple[str, int]:
-        """The list of the new snapshot: (its location, row ids that it hands out)."""
+    ) -> Listed:
+        """The list of the new snapshot."""
         from headrace import _engine
 
         self._lists += 1
@@ -151,7 +203,7 @@ class Manifests:
         answer = json.loads(_engine.write_manifest_list(self._store, json.dumps(request)))
         own = {each["path"] for each in parts.added}
         self._merged = [each for each in answer["merged"] if each in own]
-        return location, answer["added_rows"]
+        return Listed(location, answer["added_rows"], answer["deletes_dropped"], answer["deletes_left"])
 
     def _merge(self, metadata: TableMetadata) -> dict[str, Any] | None:
         """When small manifests are joined, by the table's properties; None: never."""
@@ -202,6 +254,17 @@ class Manifests:
         self._remove([*self._attempt, *self._shared])
         self._attempt, self._shared = [], []
 
+    @contextlib.contextmanager
+    def _given_up(self, prefix: str) -> Iterator[None]:
+        """Remove what has this prefix, ours alone, if writing fails midway: the engine names what is whole only."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(HeadraceError):
+                found = self._store.list(prefix.rpartition("/")[0])
+                self._remove([location for location, *_ in found if location.startswith(prefix)])
+            raise
+
     def _remove(self, locations: Sequence[str]) -> None:
         if not locations:
             return
@@ -228,8 +291,9 @@ def all_fields(metadata: TableMetadata, schema: Schema) -> dict[str, Any]:
     return Schema(tuple(found), schema.schema_id, schema.identifier_field_ids).to_json()
 
 
-def plan_request(table: str, metadata: TableMetadata, snapshot: Snapshot | None) -> str:
-    """What the engine must know to list a snapshot's files."""
+def plan_request(table: str, metadata: TableMetadata, snapshot: Snapshot | None, schema: Schema | None = None) -> str:
+    """What the engine must know to list a snapshot's files; `schema`: as of the snapshot, if not the current one."""
+    schema = schema or metadata.schema
     return json.dumps(
         {
             "table": table,
@@ -237,10 +301,23 @@ def plan_request(table: str, metadata: TableMetadata, snapshot: Snapshot | None)
             "snapshot_id": snapshot.snapshot_id if snapshot else None,
             "manifest_list": snapshot.manifest_list if snapshot else None,
             "manifests": list(snapshot.manifests) if snapshot else [],
-            "schema": all_fields(metadata, metadata.schema),
+            "schema": all_fields(metadata, schema),
             "specs": [each.to_json() for each in metadata.specs.values()],
+            "dropped": _dropped(metadata, schema),
         }
     )
+
+
+def _dropped(metadata: TableMetadata, schema: Schema) -> list[dict[str, Any]]:
+    """Primitive fields of the table's other schemas: equality deletes may still compare them (spec: "Equality Delete
+    Files")."""
+    found: dict[int, NestedField] = {}
+    for other in metadata.schemas.values():
+        for field_id in other.names_by_id:
+            field = other.field(field_id)
+            if schema.field(field_id) is None and field is not None and isinstance(field.type, PrimitiveType):
+                found[field_id] = field
+    return [each.to_json() for each in found.values()]
 
 
 def ref_json(metadata: TableMetadata, branch: str) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from headrace.writing.snapshots import Selection
 from headrace.writing.view import View
 
 if TYPE_CHECKING:
+    from headrace._engine import FileList
     from headrace.dataframe import MetaflowDataFrame
     from headrace.filters import Expression
     from headrace.plan import ScanPlan
@@ -57,7 +58,8 @@ def select(
     partial = set(found["partial"])
     staged: list[dict[str, Any]] = []
     try:
-        for group in _groups(plan, partial):
+        positions = [at for at, location in enumerate(plan.files.locations()) if location in partial]
+        for group in groups(plan.files, positions):
             staged += view.stage(survivors(plan, group).load())
     except BaseException:
         discard(view._access, [each["path"] for each in staged])
@@ -71,15 +73,13 @@ def survivors(plan: ScanPlan, positions: Sequence[int]) -> ScanPlan:
     return replace(plan, files=plan.files.take(positions), filter_json=stay, filter_text=f"not ({plan.filter_text})")
 
 
-def _groups(plan: ScanPlan, partial: set[str]) -> Iterator[list[int]]:
-    """Positions of the files that are selected in part, in groups of a size that is loaded at once."""
+def groups(files: FileList, positions: Iterable[int]) -> Iterator[list[int]]:
+    """Positions of files, in groups of a size that is loaded at once."""
     group: list[int] = []
     size = 0
-    for at, location in enumerate(plan.files.locations()):
-        if location not in partial:
-            continue
+    for at in positions:
         group.append(at)
-        size += plan.files.slice(at, 1).total_bytes
+        size += files.slice(at, 1).total_bytes
         if size >= GROUP_BYTES:
             yield group
             group, size = [], 0

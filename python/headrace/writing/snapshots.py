@@ -59,8 +59,8 @@ class Selection:
 
     Attributes
     ----------
-    rule : {"all", "filter", "partitions"}
-        Every file, those that a filter selects, those in the partitions of the new files.
+    rule : {"all", "filter", "partitions", "listed"}
+        Every file, those that a filter selects, those in the partitions of the new files, those in `rewritten`.
     filter : str or None
         The engine's JSON of the filter.
     rewritten : tuple of str
@@ -69,6 +69,9 @@ class Selection:
         Whether files that came in the meantime and would be selected are a conflict, or stay.
     only_rewritten : bool
         Of the files that are selected only those in `rewritten` go.
+    keeps_sequence : bool
+        The new files have the sequence number of the snapshot that the change was made from, so that equality deletes
+        that came since apply to them too.
     """
 
     rule: str
@@ -76,6 +79,7 @@ class Selection:
     rewritten: tuple[str, ...] = ()
     isolation: str = "serializable"
     only_rewritten: bool = False
+    keeps_sequence: bool = False
 
 
 class Replace(Change):
@@ -89,11 +93,21 @@ class Replace(Change):
         What is removed.
     base : Snapshot or None
         The snapshot that the change was made from: what is selected must not have changed since.
+    operation : str or None
+        What the snapshot is called; None: "overwrite", or "delete" where nothing is added.
     """
 
-    def __init__(self, staged: Sequence[Any], token: str, selection: Selection, base: Snapshot | None) -> None:
+    def __init__(
+        self,
+        staged: Sequence[Any],
+        token: str,
+        selection: Selection,
+        base: Snapshot | None,
+        operation: str | None = None,
+    ) -> None:
         self.token = token
-        self._files = _Added(staged)
+        self._files = _Added(staged, base.sequence_number if base and selection.keeps_sequence else None)
+        self._operation = operation
         self._selection = selection
         self._base = base
         self._fingerprint: str | None = None
@@ -116,7 +130,7 @@ class Replace(Change):
         gone = Counts(found["files"], found["rows"], found["bytes"], found["partitions"])
         if not counts.files and not gone.files:
             return None
-        operation = "overwrite" if counts.files else "delete"
+        operation = self._operation or ("overwrite" if counts.files else "delete")
         return Parts(operation, [*added, *found["manifests"]], found["replaced"], counts, gone)
 
     def _select(
@@ -137,6 +151,7 @@ class _Added:
     """New files, and their manifests, which serve every attempt."""
 
     staged: Sequence[Any]
+    sequence_number: int | None = None
     _made: tuple[list[Descriptor], Counts] | None = field(default=None)
 
     def of(self, metadata: TableMetadata) -> list[StagedFile]:
@@ -147,5 +162,5 @@ class _Added:
         """Their manifests and what they hold."""
         files = self.of(metadata)
         if self._made is None:
-            self._made = manifests.append(metadata, files)
+            self._made = manifests.append(metadata, files, sequence_number=self.sequence_number)
         return self._made

@@ -94,6 +94,11 @@ def take(values: Iterable[Any], metadata: TableMetadata) -> list[StagedFile]:
     return [found[path] for path in sorted(found)]
 
 
+def paths(values: Iterable[Any]) -> list[str]:
+    """Locations of the files of staged values, whichever table they are for."""
+    return [each.path for each in _parsed(values)]
+
+
 def token(files: Sequence[StagedFile], mode: str) -> str:
     """What marks a commit: the same files and mode give the same token, in any process and order."""
     digest = hashlib.sha256()

@@ -85,6 +85,17 @@ def summarise(
     return {"operation": operation} | made | engine | {TOKEN: token}
 
 
+def deletes_dropped(dropped: int, left: int) -> dict[str, str]:
+    """What a summary says of row-delete files that went since they apply to nothing any more; empty for none.
+
+    How many rows the others delete is not known without reading them, unless there are none.
+    """
+    if not dropped:
+        return {}
+    totals = {"total-position-deletes": "0", "total-equality-deletes": "0"} if not left else {}
+    return {"removed-delete-files": str(dropped), "total-delete-files": str(left), **totals}
+
+
 def _number(text: str | None, known: bool) -> int | None:
     if text is not None and text.isdigit():
         return int(text)

@@ -6,14 +6,16 @@ do what it says.
 
 from __future__ import annotations
 
+import functools
 import json
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
 
 from headrace.access import TableAccess
 from headrace.errors import InvalidArgument
-from headrace.iceberg import Snapshot, TableMetadata
+from headrace.iceberg import NestedField, Snapshot, TableMetadata
 from headrace.writing import staging
 from headrace.writing.commit import Committed, commit_change, writable
 from headrace.writing.conflicts import isolation
@@ -26,6 +28,21 @@ if TYPE_CHECKING:
     from headrace.dataframe import MetaflowDataFrame
     from headrace.filters import Expression
     from headrace.plan import ScanPlan
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _naming(method: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """A method whose errors name the table, wherever they come from."""
+
+    @functools.wraps(method)
+    def named(self: Any, /, *arguments: P.args, **options: P.kwargs) -> R:
+        with self._access.naming():
+            return method(self, *arguments, **options)
+
+    return named
+
 
 APPEND, OVERWRITE, OVERWRITE_PARTITIONS = "append", "overwrite", "overwrite_partitions"
 
@@ -50,6 +67,7 @@ class Writes:
             self, filter: str | Expression | None = None, *, params: Mapping[str, Any] | None = None
         ) -> ScanPlan: ...
 
+    @_naming
     def append(
         self,
         frame: Any,
@@ -83,10 +101,9 @@ class Writes:
         -----
         The Table shows the new rows afterwards.
         """
-        if evolve:
-            self._add_columns_of(as_frame(frame))
-        return self._write(frame, APPEND, branch, properties)
+        return self._write(self._evolved(frame, evolve), APPEND, branch, properties)
 
+    @_naming
     def overwrite(
         self,
         frame: Any,
@@ -95,6 +112,7 @@ class Writes:
         params: Mapping[str, Any] | None = None,
         branch: str | None = None,
         properties: Mapping[str, str] | None = None,
+        evolve: bool = False,
     ) -> Committed:
         """Replace the rows that a filter selects, all of them without one, by these rows, in one snapshot.
 
@@ -104,7 +122,7 @@ class Writes:
             The new rows.
         filter, params
             See `Table.scan`. Files of which only some rows are selected are written again with the others.
-        branch, properties
+        branch, properties, evolve
             See `append`.
 
         Raises
@@ -113,8 +131,11 @@ class Writes:
             What is replaced changed since this Table was opened; names the other snapshot. With table property
             `write.update.isolation-level` "snapshot", rows added since are left alone instead.
         """
-        return self._replace(frame, filter, params, branch, properties, OVERWRITE)
+        seen = self._view(self._target(branch), fresh=False).snapshot
+        frame = self._evolved(frame, evolve)
+        return self._replace(frame, filter, params, branch, properties, OVERWRITE, seen)
 
+    @_naming
     def delete(
         self,
         filter: str | Expression,
@@ -136,6 +157,7 @@ class Writes:
             raise InvalidArgument("replace_where replaces what a filter selects", hint="overwrite(frame) replaces all")
         return self.overwrite(frame, filter, **options)
 
+    @_naming
     def upsert(
         self,
         frame: Any,
@@ -143,6 +165,7 @@ class Writes:
         *,
         branch: str | None = None,
         properties: Mapping[str, str] | None = None,
+        evolve: bool = False,
     ) -> Committed:
         """Replace the rows that have a key of these rows, and add the others, in one snapshot.
 
@@ -152,7 +175,7 @@ class Writes:
             The new rows, whole: columns that are not there become null.
         on : sequence of str
             The key columns. Keys of the new rows have no null and no NaN and are there once.
-        branch, properties
+        branch, properties, evolve
             See `append`.
 
         Raises
@@ -164,8 +187,8 @@ class Writes:
         """
         writable(self._access)
         target = self._target(branch)
+        rows = self._evolved(as_frame(frame), evolve)
         view = self._view(target, fresh=True)
-        rows = as_frame(frame)
         level = isolation(view.metadata.properties, "upsert")
         warn_of_mode(view, "upsert")
         selection, rewritten = replace_by_key(view, rows, on, level)
@@ -174,18 +197,26 @@ class Writes:
         except BaseException:
             discard(self._access, [each["path"] for each in rewritten])
             raise
-        return self._replaced(view, selection, staged, "upsert", target, properties)
+        return self._replaced(view, selection, staged, "upsert", target, properties, view.snapshot)
 
+    @_naming
     def overwrite_partitions(
-        self, frame: Any, *, branch: str | None = None, properties: Mapping[str, str] | None = None
+        self,
+        frame: Any,
+        *,
+        branch: str | None = None,
+        properties: Mapping[str, str] | None = None,
+        evolve: bool = False,
     ) -> Committed:
         """Replace the partitions that these rows are in by these rows; a table without partitions as a whole.
 
         Parameters and errors: see `overwrite`.
         """
-        return self._write(frame, OVERWRITE_PARTITIONS, branch, properties)
+        seen = self._view(self._target(branch), fresh=False).snapshot
+        return self._write(self._evolved(frame, evolve), OVERWRITE_PARTITIONS, branch, properties, seen)
 
-    def stage(self, frame: Any, *, shard: int = 0, attempt: int = 0) -> list[dict[str, Any]]:
+    @_naming
+    def stage(self, frame: Any, *, shard: int = 0, attempt: int = 0, evolve: bool = False) -> list[dict[str, Any]]:
         """Write rows to files that no reader sees until `commit` is called with what this returns.
 
         Parameters
@@ -194,14 +225,18 @@ class Writes:
             Columns are matched by name.
         shard, attempt : int
             Enter the files' names, beside a UUID.
+        evolve : bool, default False
+            Columns that the table does not have are added to it at once, as optional ones, by a commit of their own.
 
         Returns
         -------
         list of dict
             Small, JSON-able, picklable, without secrets; empty for a frame without rows.
         """
+        frame = self._evolved(frame, evolve)
         return staging.stage(self.metadata, self._written(frame, shard, attempt))
 
+    @_naming
     def commit(
         self,
         staged: Iterable[Any],
@@ -241,8 +276,10 @@ class Writes:
             mode = OVERWRITE_PARTITIONS if overwrite or mode is True else APPEND
         staged = list(staged)
         files = staging.take(staged, self.metadata) if staged else []
-        return self._commit(self._change_of(files, mode, staged), branch, properties)
+        seen = self._view(self._target(branch), fresh=False).snapshot
+        return self._commit(self._change_of(files, mode, staged, seen), branch, properties)
 
+    @_naming
     def put_data(self, mdf: Any, num_threads: int | None = None) -> list[dict[str, Any]]:
         """`stage`, as the Fast Data surface has it."""
         return staging.stage(self.metadata, self._written(mdf, 0, 0, num_threads))
@@ -251,13 +288,34 @@ class Writes:
         """`append`, or `overwrite_partitions`, as the Fast Data surface has it."""
         return self.overwrite_partitions(mdf) if overwrite else self.append(mdf)
 
-    def _write(self, frame: Any, mode: str, branch: str | None, properties: Mapping[str, str] | None) -> Committed:
-        """Stage and commit at once: the files are this call's own."""
+    def _evolved(self, frame: Any, evolve: bool) -> Any:
+        """The rows, after the columns that only they have were added to the table, if that is asked for."""
+        if not evolve:
+            return frame
+        writable(self._access)
+        frame = as_frame(frame)
+        self._add_columns_of(frame)
+        return frame
+
+    def _write(
+        self,
+        frame: Any,
+        mode: str,
+        branch: str | None,
+        properties: Mapping[str, str] | None,
+        seen: Snapshot | None = None,
+    ) -> Committed:
+        """Stage and commit at once: the files are this call's own. `seen`: the snapshot that a change relies on."""
         writable(self._access)
         self._target(branch)
         staged = self.stage(frame)
         own = [each["path"] for each in staged]
-        return self._commit(self._change_of(staging.take(staged, self.metadata), mode, staged), branch, properties, own)
+        try:
+            change = self._change_of(staging.take(staged, self.metadata), mode, staged, seen)
+        except BaseException:
+            discard(self._access, own)
+            raise
+        return self._commit(change, branch, properties, own)
 
     def _replace(
         self,
@@ -267,8 +325,9 @@ class Writes:
         branch: str | None,
         properties: Mapping[str, str] | None,
         operation: str,
+        seen: Snapshot | None = None,
     ) -> Committed:
-        """Overwrite or delete: selected rows go, those of a frame come."""
+        """Overwrite or delete: selected rows go, those of a frame come. `seen`: what an overwrite relies on."""
         writable(self._access)
         target = self._target(branch)
         # A delete says all it knows in its filter; an overwrite may come from rows that were read through this Table.
@@ -281,7 +340,8 @@ class Writes:
         except BaseException:
             discard(self._access, [each["path"] for each in staged])
             raise
-        return self._replaced(view, selection, staged + rewritten, operation, target, properties)
+        seen = view.snapshot if operation == "delete" else seen
+        return self._replaced(view, selection, staged + rewritten, operation, target, properties, seen)
 
     def _replaced(
         self,
@@ -291,25 +351,26 @@ class Writes:
         operation: str,
         target: str,
         properties: Mapping[str, str] | None,
+        seen: Snapshot | None,
     ) -> Committed:
-        """Commit what was selected and staged through a view."""
+        """Commit what was selected and staged through a view, unless it has changed since a snapshot."""
         files = staging.take(staged, view.metadata)
         token = staging.token(files, operation) if files else uuid.uuid4().hex
-        change = Replace(staged, token, selection, view.snapshot)
+        change = Replace(staged, token, selection, seen)
         done = commit_change(view._access, change, target, properties, [each.path for each in files])
         self._moved(done.loaded)
         return done
 
-    def _change_of(self, files: list[staging.StagedFile], mode: str, staged: list[Any]) -> Change:
+    def _change_of(
+        self, files: list[staging.StagedFile], mode: str, staged: list[Any], seen: Snapshot | None
+    ) -> Change:
         token = staging.token(files, mode)
         if mode == APPEND:
             return Append(staged, token)
         if mode in (OVERWRITE, OVERWRITE_PARTITIONS):
             rule = "all" if mode == OVERWRITE else "partitions"
             level = isolation(self.metadata.properties, "overwrite")
-            return Replace(
-                staged, token if files else uuid.uuid4().hex, Selection(rule, isolation=level), self.snapshot
-            )
+            return Replace(staged, token if files else uuid.uuid4().hex, Selection(rule, isolation=level), seen)
         raise InvalidArgument(f"mode {mode!r}: expected append, overwrite_partitions or overwrite")
 
     def _commit(
@@ -342,19 +403,30 @@ class Writes:
         metadata = self.metadata
         return metadata.properties.get("write.data.path", f"{metadata.location}/data").rstrip("/")
 
-    def _written(self, frame: Any, shard: int, attempt: int, threads: int | None = None) -> list[str]:
-        """The files that the engine wrote for a frame, JSON each."""
+    def _written(
+        self,
+        frame: Any,
+        shard: int,
+        attempt: int,
+        threads: int | None = None,
+        properties: Mapping[str, str] | None = None,
+        more: Sequence[NestedField] = (),
+    ) -> list[str]:
+        """The files that the engine wrote for a frame, JSON each; `properties` come before the table's.
+
+        `more`: columns beside the table's.
+        """
         from headrace import _engine
 
         metadata = self.metadata
         frame = as_frame(frame)
         request = {
-            "schema": metadata.schema.to_json(),
+            "schema": replace(metadata.schema, fields=(*metadata.schema.fields, *more)).to_json(),
             "spec": metadata.spec.to_json(),
             "sort_order": metadata.sort_order.to_json(),
             "data_location": self._data_location(),
             "file_name": f"{uuid.uuid4()}-{shard}-{attempt}",
-            "properties": dict(metadata.properties),
+            "properties": {**metadata.properties, **(properties or {})},
             "format_version": metadata.format_version,
             "threads": threads,
             "memory_limit": None,

@@ -1,6 +1,6 @@
 """Rows replaced by key: the files that hold a key of the new rows are written again without the rows that have one.
 
-Files are looked for by a filter on the keys, loaded one at a time, and left alone where no row has a key. Must not
+Files are looked for by a filter on the keys, loaded in groups, and left alone where no row has a key. Must not
 know: commits, how keys are compared (the engine does). Neighbours: `surface.py` asks; `selecting.py` does the same by
 filter.
 """
@@ -8,17 +8,22 @@ filter.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
 from headrace.dataframe import MetaflowDataFrame
 from headrace.errors import InvalidArgument
 from headrace.filters import Constant
 from headrace.writing.manifests import all_fields, plan_request
-from headrace.writing.selecting import discard
+from headrace.writing.selecting import discard, groups
 from headrace.writing.snapshots import Selection
 from headrace.writing.view import View
+
+if TYPE_CHECKING:
+    from headrace._engine import FileList, Frame, Keys
+    from headrace.plan import ScanPlan
 
 
 def replace_by_key(
@@ -59,15 +64,42 @@ def replace_by_key(
     staged: list[dict[str, Any]] = []
     rewritten: list[str] = []
     try:
-        for at, location in enumerate(files.locations()):
-            loaded = replace(plan, files=files.take([at])).load()
-            kept = loaded.take(keys.absent(loaded._frame))
-            if kept.num_rows == loaded.num_rows:
-                continue
-            rewritten.append(location)
-            if kept.num_rows:
-                staged += view.stage(kept)
+        for group in groups(files, range(len(files))):
+            for part in _parts(plan, files.take(group)):
+                touched, kept = _without(keys, *part)
+                rewritten += touched
+                if kept is not None:
+                    staged += view.stage(kept)
     except BaseException:
         discard(view._access, [each["path"] for each in staged])
         raise
     return replace(selection, rewritten=tuple(sorted(rewritten))), staged
+
+
+def _parts(plan: ScanPlan, files: FileList) -> Iterator[tuple[list[str], list[Frame]]]:
+    """Locations and rows of files that are loaded together; one by one where it cannot be told whose a row is."""
+    rows = [files.slice(at, 1).total_rows or 0 for at in range(len(files))]  # manifests count them
+    loaded = replace(plan, files=files).load(progress=False)._frame
+    if loaded.num_rows == sum(rows):
+        starts = accumulate(rows, initial=0)
+        yield files.locations(), [loaded.slice(start, count) for start, count in zip(starts, rows, strict=False)]
+        return
+    del loaded  # rows of some of them are deleted
+    for at, location in enumerate(files.locations()):
+        yield [location], [replace(plan, files=files.slice(at, 1)).load(progress=False)._frame]
+
+
+def _without(keys: Keys, locations: list[str], frames: list[Frame]) -> tuple[list[str], MetaflowDataFrame | None]:
+    """Files that have rows with one of the keys, and the other rows of these files; None if there are none."""
+    from headrace import _engine
+
+    touched: list[str] = []
+    left: list[Frame] = []
+    for location, frame in zip(locations, frames, strict=True):
+        kept = frame.filter(keys.absent(frame), False)
+        if kept.num_rows == frame.num_rows:
+            continue
+        touched.append(location)
+        if kept.num_rows:
+            left.append(kept)
+    return touched, MetaflowDataFrame(_engine.Frame.concat(left)) if left else None

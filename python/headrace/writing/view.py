@@ -5,11 +5,11 @@ Must not know: how a Table is made. Neighbours: `selecting.py` and `upserting.py
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from headrace.access import TableAccess
-from headrace.iceberg import Snapshot, TableMetadata
+from headrace.iceberg import NestedField, Snapshot, TableMetadata
 
 if TYPE_CHECKING:
     from headrace.filters import Expression
@@ -27,3 +27,12 @@ class View(Protocol):
     def snapshot(self) -> Snapshot | None: ...
     def scan(self, filter: str | Expression | None = None, *, params: Mapping[str, Any] | None = None) -> ScanPlan: ...
     def stage(self, frame: Any) -> list[dict[str, Any]]: ...
+    def _written(
+        self,
+        frame: Any,
+        shard: int,
+        attempt: int,
+        threads: int | None = None,
+        properties: Mapping[str, str] | None = None,
+        more: Sequence[NestedField] = (),
+    ) -> list[str]: ...

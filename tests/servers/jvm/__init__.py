@@ -107,7 +107,15 @@ def pyspark_jars() -> Path:
 def compiled(sources: list[str], class_path: str, folder: Path) -> Path:
     """Compile Java files beside this one into a folder, which is returned."""
     folder.mkdir(parents=True, exist_ok=True)
-    command = [java_home() / "bin" / "javac", "-nowarn", "-proc:none", "-cp", class_path, "-d", folder]
+    command: list[str | Path] = [
+        java_home() / "bin" / "javac",
+        "-nowarn",
+        "-proc:none",
+        "-cp",
+        class_path,
+        "-d",
+        folder,
+    ]
     command += [HERE / f"{each}.java" for each in sources]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:

@@ -22,7 +22,7 @@ use arrow_buffer::Buffer;
 
 pub use account::{Account, Share, available_memory};
 use memory::Memory;
-pub use pool::{release, state};
+pub use pool::{keep_at_most, release, state};
 
 use crate::error::{Error, Kind, Result};
 

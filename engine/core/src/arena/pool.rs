@@ -65,6 +65,12 @@ pub fn release() -> usize {
     waiting.bytes
 }
 
+/// Gives back what waits beyond `bytes`, the oldest first: for work that was told how much memory it may take.
+pub fn keep_at_most(bytes: usize) {
+    let surplus = lock().map(|mut pool| pool.trim(bytes));
+    drop(surplus); // unmapping takes time: not under the lock
+}
+
 /// Bytes that wait, and the most that may.
 pub fn state() -> (usize, usize) {
     (lock().map_or(0, |pool| pool.bytes), bound())
@@ -105,6 +111,10 @@ impl Pool {
     fn put(&mut self, mapping: Mapping, bound: usize) -> Vec<Mapping> {
         self.bytes += mapping.length();
         self.waiting.push(mapping);
+        self.trim(bound)
+    }
+
+    fn trim(&mut self, bound: usize) -> Vec<Mapping> {
         let mut surplus = 0;
         while self.bytes > bound || self.waiting.len() - surplus > LONGEST {
             self.bytes -= self.waiting.get(surplus).map_or(0, Mapping::length);

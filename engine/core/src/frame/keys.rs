@@ -103,25 +103,13 @@ impl Keys {
 }
 
 fn tests(field: &NestedField, values: &[Literal]) -> Vec<Value> {
-    let name = type_name(field);
+    let name = field.field_type.name();
     let test = |op: &str, values: Vec<Value>| json!({"op": op, "field": field.id, "type": name, "values": values});
     match values {
         [] => vec![json!({"op": "false"})],
         _ if values.len() <= MOST_NAMED => vec![test("in", values.iter().map(value_json).collect())],
         [first, .., last] => vec![test("ge", vec![value_json(first)]), test("le", vec![value_json(last)])],
         [only] => vec![test("eq", vec![value_json(only)])],
-    }
-}
-
-/// The Iceberg name of a primitive type, as a filter gives it.
-fn type_name(field: &NestedField) -> String {
-    use crate::iceberg::schema::Type;
-    match &field.field_type {
-        Type::Decimal(precision, scale) => format!("decimal({precision}, {scale})"),
-        Type::Fixed(length) => format!("fixed[{length}]"),
-        Type::Timestamp(zoned) => if *zoned { "timestamptz" } else { "timestamp" }.to_string(),
-        Type::TimestampNs(zoned) => if *zoned { "timestamptz_ns" } else { "timestamp_ns" }.to_string(),
-        other => format!("{other:?}").to_lowercase(),
     }
 }
 

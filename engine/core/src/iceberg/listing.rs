@@ -5,23 +5,26 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, StructArray, new_null_array};
+use arrow_array::types::Int64Type;
+use arrow_array::{ArrayRef, Int32Array, Int64Array, ListArray, RecordBatch, StringArray, StructArray, new_null_array};
 use arrow_schema::{DataType, Field, Fields, Schema as ArrowSchema, SchemaRef};
 
 use crate::error::{Error, Kind, Result};
 use crate::iceberg::bounds::{Facts, proves, refute};
-use crate::iceberg::files::SPECS;
+use crate::iceberg::deletes::index::{Partition, Paths, Planned};
+use crate::iceberg::deletes::{DeleteFile, DeleteKind, PATH_ID};
+use crate::iceberg::files::{SPECS, SPLIT_OFFSETS};
 use crate::iceberg::manifest_list::{FieldSummary, ManifestFile};
-use crate::iceberg::manifests::{Entries, Entry, spec_id_of};
+use crate::iceberg::manifests::{Entries, Entry, kind_of, spec_id_of};
 use crate::iceberg::predicate::Predicate;
 use crate::iceberg::pruning::{Filter, Reason, SpecFilter};
 use crate::iceberg::report::Tally;
 use crate::iceberg::request::PlanRequest;
 use crate::iceberg::scalar::Scalar;
-use crate::iceberg::schema::Type;
+use crate::iceberg::schema::{NestedField, Schema, Type};
 use crate::iceberg::specs::{PartitionColumns, PartitionField, PartitionSpec};
 use crate::iceberg::transforms::Transform;
-use crate::iceberg::values::partition_array;
+use crate::iceberg::values::{partition_array, tuple_key};
 use crate::runtime::Cancel;
 
 /// What a filter that selects rows to be removed does to a file.
@@ -45,6 +48,9 @@ pub(crate) struct Judge {
     specs: HashMap<i32, (PartitionSpec, SpecFilter)>,
     columns: PartitionColumns,
     schema: SchemaRef,
+    /// The table's fields, for equality deletes: its schema's, and those that were dropped
+    table: Schema,
+    dropped: Vec<NestedField>,
 }
 
 impl Judge {
@@ -61,6 +67,8 @@ impl Judge {
             columns,
             fields,
             filter,
+            table: request.schema.clone(),
+            dropped: request.dropped.clone(),
         })
     }
 
@@ -106,6 +114,97 @@ impl Judge {
             }
         }
         Ok((self.batch(&entries, &kept, spec)?, tally))
+    }
+
+    /// Decodes a manifest of deletes: all its live entries.
+    pub(crate) fn deletes(&self, bytes: &[u8], manifest: &ManifestFile, cancel: &Cancel) -> Result<Vec<Planned>> {
+        let (spec, _) = self.spec(manifest.spec_id.unwrap_or(0))?;
+        let mut entries = Entries::decode(bytes, manifest, spec, &[PATH_ID], cancel)?;
+        let mut live = Vec::new();
+        for row in 0..entries.len() {
+            if let Some(entry) = entries.live(row)? {
+                entries.check_readable(row)?;
+                live.push(entry);
+            }
+        }
+        let partitions = self.partitions(&entries, &live, spec)?;
+        let planned = live.iter().enumerate().map(|(at, entry)| {
+            let partition = (spec.id, tuple_key(&partitions, at)?);
+            self.planned(&entries, entry, spec, partition)
+                .map_err(|e| e.at(entries.path(entry.row).unwrap_or_default()))
+        });
+        planned.collect()
+    }
+
+    fn planned(&self, entries: &Entries, entry: &Entry, spec: &PartitionSpec, partition: Partition) -> Result<Planned> {
+        let row = entry.row;
+        let kind = match entry.content {
+            2 => DeleteKind::Equality,
+            _ if entries.is_vector(row) => DeleteKind::Vector,
+            _ => DeleteKind::Positions,
+        };
+        let is_global = kind == DeleteKind::Equality && spec.is_unpartitioned();
+        if kind == DeleteKind::Equality && !is_global {
+            self.check_comparable(spec)?;
+        }
+        let (start, length) = if kind == DeleteKind::Vector { entries.content_range(row)? } else { (0, 0) };
+        let file = DeleteFile {
+            kind,
+            location: entries.path(row)?.to_string(),
+            file_size: entry.file_size.unsigned_abs(),
+            record_count: entry.record_count.unsigned_abs(),
+            range: start.unsigned_abs()..start.unsigned_abs() + length.unsigned_abs(),
+            sequence_number: entry.sequence_number,
+            scope: 0,
+            fields: if kind == DeleteKind::Equality { self.compared(&entries.equality_ids(row))? } else { Vec::new() },
+        };
+        let bound = |bound: Option<Scalar>| match bound {
+            Some(Scalar::Bytes(bytes)) => Some(bytes.to_vec()),
+            _ => None,
+        };
+        let facts = entries.statistics_facts(entry, 0, &Type::String);
+        let paths = match (entries.referenced(row)?, bound(facts.lower), bound(facts.upper)) {
+            _ if kind == DeleteKind::Equality => Paths::Between(None, None),
+            (Some(path), _, _) => Paths::One(path.as_bytes().to_vec()),
+            (None, _, _) if kind == DeleteKind::Vector => {
+                return Err(Error::new(Kind::InvalidData, "a deletion vector without referenced_data_file"));
+            }
+            (None, Some(lower), Some(upper)) if lower == upper => Paths::One(lower),
+            (None, lower, upper) => Paths::Between(lower, upper),
+        };
+        Ok(Planned { file, partition: (!is_global).then_some(partition), paths })
+    }
+
+    /// The fields that an equality delete compares, in the order of their ids.
+    fn compared(&self, ids: &[i32]) -> Result<Vec<Arc<NestedField>>> {
+        let mut ids = ids.to_vec();
+        ids.sort_unstable();
+        ids.dedup();
+        if ids.is_empty() {
+            return Err(Error::new(Kind::InvalidData, "an equality delete file without equality_ids"));
+        }
+        let field = |id: i32| {
+            let dropped = || self.dropped.iter().find(|field| field.id == id);
+            let found = self.table.field(id).or_else(dropped);
+            let found = found.filter(|field| kind_of(&field.field_type).is_some() || field.field_type == Type::Unknown);
+            let message = || format!("an equality delete file compares field {id}, which is no primitive column");
+            found.cloned().map(Arc::new).ok_or_else(|| Error::new(Kind::InvalidData, message()))
+        };
+        ids.into_iter().map(field).collect()
+    }
+
+    /// Refuses specs whose partitions cannot be told apart: a delete might be applied beyond its own.
+    fn check_comparable(&self, spec: &PartitionSpec) -> Result<()> {
+        let filled = self.columns.filled_by(spec)?;
+        let is_filled = |at: usize| filled.iter().flatten().any(|(position, _)| *position == at);
+        let fields = spec.fields.iter().enumerate().filter(|(_, field)| field.transform != Transform::Void);
+        match fields.into_iter().find(|(at, _)| !is_filled(*at)) {
+            None => Ok(()),
+            Some((_, field)) => {
+                let message = format!("an equality delete in partitions by {:?}, which are not read", field.name);
+                Err(Error::new(Kind::Unsupported, message))
+            }
+        }
     }
 
     /// What the filter does to every entry of a manifest, deleted ones included.
@@ -175,6 +274,7 @@ impl Judge {
             Arc::new(Int32Array::from_iter_values(kept.iter().map(|_| spec.id))),
             Arc::new(Int64Array::from_iter_values(kept.iter().map(|entry| entry.sequence_number))),
             Arc::new(kept.iter().map(|entry| entry.first_row_id).collect::<Int64Array>()),
+            Arc::new(split_offsets(entries, kept)),
             Arc::new(self.partitions(entries, kept, spec)?),
         ];
         RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(internal)
@@ -200,6 +300,12 @@ impl Judge {
             Error::new(Kind::InvalidData, format!("partition spec {id} is not among the table's: {known:?}"))
         })
     }
+}
+
+fn split_offsets(entries: &Entries, kept: &[Entry]) -> ListArray {
+    let offsets = kept.iter().map(|entry| entries.split_offsets(entry.row));
+    let offsets = offsets.map(|offsets| offsets.map(|offsets| offsets.into_iter().map(Some)));
+    ListArray::from_iter_primitive::<Int64Type, _, _>(offsets)
 }
 
 fn summary_facts<'a>(summary: &'a FieldSummary, value_type: &Type) -> Facts<'a> {
@@ -228,6 +334,7 @@ fn schema(columns: &PartitionColumns, specs_json: &str) -> Result<SchemaRef> {
         Field::new("spec_id", DataType::Int32, false),
         int64("sequence_number", false),
         int64("first_row_id", true),
+        Field::new_list(SPLIT_OFFSETS, Field::new_list_field(DataType::Int64, true), true),
         Field::new("partition", DataType::Struct(partition), false),
     ];
     let metadata = HashMap::from([(SPECS.to_string(), specs_json.to_string())]);

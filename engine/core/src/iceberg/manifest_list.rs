@@ -13,6 +13,16 @@ pub(crate) enum Content {
     Deletes,
 }
 
+impl Content {
+    /// As messages name it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Content::Data => "data files",
+            Content::Deletes => "deletes",
+        }
+    }
+}
+
 /// A manifest as its list describes it. Counts are of files, unless they say rows; None: the writer left them out (v1).
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ManifestFile {

@@ -21,8 +21,16 @@ const RECORD_COUNT: usize = 5;
 const FILE_SIZE: usize = 6;
 const KEY_METADATA: usize = 7;
 const FIRST_ROW_ID: usize = 8;
+/// Fields that only entries of delete files have
+const EQUALITY_IDS: usize = 9;
+const EQUALITY_ID: usize = 10;
+const REFERENCED: usize = 11;
+const CONTENT_OFFSET: usize = 12;
+const CONTENT_SIZE: usize = 13;
+const SPLIT_OFFSETS: usize = 14;
+const SPLIT_OFFSET: usize = 15;
 /// Partition values follow, one slot a field of the spec, then five slots for every field with statistics.
-const PARTITIONS: usize = 9;
+const PARTITIONS: usize = 16;
 
 /// Fields of an entry: id, name, kind, required.
 const ENTRY: [(i32, &str, ColumnKind, bool); 2] =
@@ -36,6 +44,12 @@ const DATA_FILE: [(i32, &str, ColumnKind, bool); 7] = [
     (104, "file_size_in_bytes", ColumnKind::Integer, true),
     (131, "key_metadata", ColumnKind::Bytes, false),
     (142, "first_row_id", ColumnKind::Integer, false),
+];
+/// The same of a delete file, with the list of `equality_ids` before them.
+const DELETE_FILE: [(i32, &str, ColumnKind, bool); 3] = [
+    (143, "referenced_data_file", ColumnKind::Bytes, false),
+    (144, "content_offset", ColumnKind::Integer, false),
+    (145, "content_size_in_bytes", ColumnKind::Integer, false),
 ];
 /// Statistics of a field, by their offset from its first slot.
 const STATISTICS: [(i32, &str, ColumnKind); 5] = [
@@ -57,11 +71,13 @@ pub(crate) struct Entries<'a> {
     next_row_id: Option<i64>,
 }
 
-/// A live data file.
+/// A live data or delete file.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Entry {
     /// Its row in the columns
     pub(crate) row: usize,
+    /// 0: data, 1: position deletes, 2: equality deletes
+    pub(crate) content: i64,
     pub(crate) record_count: i64,
     pub(crate) file_size: i64,
     pub(crate) sequence_number: i64,
@@ -73,15 +89,8 @@ pub(crate) fn spec_id_of(bytes: &[u8]) -> Result<Option<i32>> {
     Ok(AvroFile::open(bytes)?.metadata("partition-spec-id").and_then(|id| id.trim().parse().ok()))
 }
 
-/// Live entries of a delete manifest, for lists that do not count them.
-pub(crate) fn count_live(bytes: &[u8], cancel: &Cancel) -> Result<u64> {
-    let decoded = AvroFile::open(bytes)?.decode(&[field(STATUS, ENTRY[STATUS])], &[ColumnKind::Integer], cancel)?;
-    let live = (0..decoded.records).filter(|row| decoded.columns[STATUS].integer(*row) != Some(2));
-    Ok(live.count() as u64)
-}
-
 impl<'a> Entries<'a> {
-    /// Decodes a manifest of data files; `statistics`: the field ids whose bounds and counts are wanted.
+    /// Decodes a manifest; `statistics`: the field ids whose bounds and counts are wanted.
     pub(crate) fn decode(
         bytes: &[u8],
         manifest: &'a ManifestFile,
@@ -90,10 +99,12 @@ impl<'a> Entries<'a> {
         cancel: &Cancel,
     ) -> Result<Entries<'a>> {
         let file = AvroFile::open(bytes)?;
-        if file.metadata("content").is_some_and(|content| content != "data") || manifest.content != Content::Data {
-            return Err(invalid("a manifest of deletes is listed as one of data files"));
+        let is_data = manifest.content == Content::Data;
+        if let Some(other) = file.metadata("content").filter(|content| (*content == "data") != is_data) {
+            let listed = manifest.content.name();
+            return Err(invalid(format!("a manifest of {other:?} is listed as one of {listed}")));
         }
-        let (wanted, kinds) = layout(spec, statistics);
+        let (wanted, kinds) = layout(spec, statistics, manifest.content);
         let decoded = file.decode(&wanted, &kinds, cancel)?;
         let next_row_id = manifest.first_row_id;
         Ok(Entries { decoded, manifest, spec, statistics: statistics.to_vec(), next_row_id })
@@ -113,8 +124,11 @@ impl<'a> Entries<'a> {
             Some(2) => return Ok(None),
             other => return Err(bad(format!("status is {other:?}, expected 0, 1 or 2"))),
         };
-        if let Some(content @ 1..) = self.integer(CONTENT, row) {
-            return Err(bad(format!("content is {content} in a manifest of data files, expected 0")));
+        let content = self.integer(CONTENT, row).unwrap_or(0);
+        let expected = if self.manifest.content == Content::Data { 0..=0 } else { 1..=2 };
+        if !expected.contains(&content) {
+            let listed = self.manifest.content.name();
+            return Err(bad(format!("content is {content} in a manifest of {listed}, expected {expected:?}")));
         }
         let number = |slot: usize, name: &str| match self.integer(slot, row) {
             Some(number @ 0..=MOST) => Ok(number),
@@ -128,7 +142,7 @@ impl<'a> Entries<'a> {
             None => return Err(bad("an existing file has no sequence number".to_string())),
         };
         let first_row_id = self.row_id(row, record_count).map_err(bad)?;
-        Ok(Some(Entry { row, record_count, file_size, sequence_number, first_row_id }))
+        Ok(Some(Entry { row, content, record_count, file_size, sequence_number, first_row_id }))
     }
 
     /// The file's own first row id, or the next one of the manifest.
@@ -152,14 +166,55 @@ impl<'a> Entries<'a> {
     /// Refuses files that this version cannot read, by name.
     pub(crate) fn check_readable(&self, row: usize) -> Result<()> {
         let format = self.decoded.columns[FORMAT].bytes(row).unwrap_or_default();
+        let what = if self.manifest.content == Content::Data { "data" } else { "delete" };
         let refused = |message: String| Err(Error::new(Kind::Unsupported, message).at(self.path(row)?));
-        if !format.eq_ignore_ascii_case(b"parquet") {
-            return refused(format!("a data file in {} format, expected Parquet", String::from_utf8_lossy(format)));
+        if !format.eq_ignore_ascii_case(b"parquet") && !self.is_vector(row) {
+            return refused(format!("a {what} file in {} format, expected Parquet", String::from_utf8_lossy(format)));
         }
         match self.decoded.columns[KEY_METADATA].bytes(row) {
-            Some(key) if !key.is_empty() => refused("an encrypted data file, which this version does not read".into()),
+            Some(key) if !key.is_empty() => {
+                refused(format!("an encrypted {what} file, which this version does not read"))
+            }
             _ => Ok(()),
         }
+    }
+
+    /// Whether an entry is a deletion vector: positions in a Puffin file (spec: "Deletion Vectors").
+    pub(crate) fn is_vector(&self, row: usize) -> bool {
+        let format = self.decoded.columns[FORMAT].bytes(row).unwrap_or_default();
+        self.integer(CONTENT, row) == Some(1) && format.eq_ignore_ascii_case(b"puffin")
+    }
+
+    /// The one data file that a delete file is about, where it says so.
+    pub(crate) fn referenced(&self, row: usize) -> Result<Option<&str>> {
+        let text = |bytes| std::str::from_utf8(bytes);
+        let path = self.decoded.columns[REFERENCED].bytes(row).map(text).transpose();
+        path.map_err(|_| invalid(format!("manifest entry {row}: referenced_data_file is not UTF-8")))
+    }
+
+    /// Ids of the columns whose values an equality delete file holds.
+    pub(crate) fn equality_ids(&self, row: usize) -> Vec<i32> {
+        let ids = self.decoded.columns[EQUALITY_IDS].items(row).unwrap_or(0..0);
+        ids.filter_map(|item| i32::try_from(self.integer(EQUALITY_ID, item)?).ok()).collect()
+    }
+
+    /// The bytes of a deletion vector in its file: (offset, length).
+    pub(crate) fn content_range(&self, row: usize) -> Result<(i64, i64)> {
+        match (self.integer(CONTENT_OFFSET, row), self.integer(CONTENT_SIZE, row)) {
+            (Some(offset @ 0..=MOST), Some(size @ 0..=MOST)) => Ok((offset, size)),
+            found => {
+                let message = "a deletion vector whose content_offset and content_size_in_bytes are";
+                Err(invalid(format!("manifest entry {row}: {message} {found:?}")))
+            }
+        }
+    }
+
+    /// Where a file's row groups begin, None where the manifest does not say or says what cannot be.
+    pub(crate) fn split_offsets(&self, row: usize) -> Option<Vec<i64>> {
+        let items = self.decoded.columns[SPLIT_OFFSETS].items(row)?;
+        let offsets = items.map(|at| self.integer(SPLIT_OFFSET, at)).collect::<Option<Vec<i64>>>()?;
+        let is_ascending = offsets.first().is_some_and(|first| *first >= 0) && offsets.is_sorted();
+        is_ascending.then_some(offsets)
     }
 
     /// The column of a partition field, by its position in the spec.
@@ -222,10 +277,23 @@ pub(crate) fn kind_of(value_type: &Type) -> Option<ColumnKind> {
     }
 }
 
-fn layout(spec: &PartitionSpec, statistics: &[i32]) -> (Vec<WantField>, Vec<ColumnKind>) {
+fn layout(spec: &PartitionSpec, statistics: &[i32], content: Content) -> (Vec<WantField>, Vec<ColumnKind>) {
     let own = ENTRY.len();
     let mut kinds: Vec<_> = ENTRY.iter().chain(&DATA_FILE).map(|field| field.2).collect();
+    kinds.extend([ColumnKind::List, ColumnKind::Integer]);
+    kinds.extend(DELETE_FILE.iter().map(|field| field.2));
     let mut data_file: Vec<_> = DATA_FILE.iter().enumerate().map(|(at, each)| field(own + at, *each)).collect();
+    if content == Content::Deletes {
+        let element = vec![field(EQUALITY_ID, (136, "element", ColumnKind::Integer, false))];
+        let want = Want::List(EQUALITY_IDS, element);
+        data_file.push(WantField { id: 135, name: "equality_ids".into(), required: false, want });
+        data_file.extend(DELETE_FILE.iter().enumerate().map(|(at, each)| field(REFERENCED + at, *each)));
+    }
+
+    kinds.extend([ColumnKind::List, ColumnKind::Integer]);
+    let offset = field(SPLIT_OFFSET, (133, "element", ColumnKind::Integer, false));
+    let want = Want::List(SPLIT_OFFSETS, vec![offset]);
+    data_file.push(WantField { id: 132, name: "split_offsets".into(), required: false, want });
 
     let mut partition = Vec::new();
     for (position, each) in spec.fields.iter().enumerate() {

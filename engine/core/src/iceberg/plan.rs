@@ -1,7 +1,7 @@
 //! A scan's plan: manifest list -> manifests -> the data files that may hold matching rows, and the report.
 //!
-//! Manifests are fetched concurrently and decoded on blocking threads; the list keeps their order. Row deletes are
-//! refused. Opens no data file. Must not know: Parquet, how a location is read.
+//! Manifests are fetched concurrently, those of deletes among them, and decoded on blocking threads; the list keeps their
+//! order. Opens no data file. Must not know: Parquet, how a location is read.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ pub use crate::iceberg::report::PlanReport;
 pub use crate::iceberg::request::PlanRequest;
 
 use crate::error::{Error, Kind, Result};
+use crate::iceberg::deletes::index::DeleteIndex;
 use crate::iceberg::files::FileList;
 use crate::iceberg::listing::Judge;
 use crate::iceberg::manifest_list::{self, Content, ManifestFile};
-use crate::iceberg::manifests::count_live;
 use crate::iceberg::predicate::Predicate;
-use crate::iceberg::report::Tally;
+use crate::iceberg::report::{DeleteCounts, Tally};
 use crate::runtime::Cancel;
 use crate::store::Store;
 
@@ -34,7 +34,6 @@ pub async fn plan(
     let judge = Arc::new(Judge::new(request, filter)?);
     let manifests = manifests_of(store, request, cancel).await?;
     let (data, deletes): (Vec<_>, Vec<_>) = manifests.into_iter().partition(|each| each.content == Content::Data);
-    refuse_row_deletes(store, request, &deletes, cancel).await?;
 
     let mut tally = Tally::default();
     let mut chosen = Vec::new();
@@ -49,7 +48,8 @@ pub async fn plan(
         }
     }
     let listed = chosen.into_iter().map(|manifest| list(store, manifest, Arc::clone(&judge), cancel.clone()));
-    let listed: Vec<_> = stream::iter(listed).buffered(CONCURRENT_MANIFESTS).try_collect().await?;
+    let listed = stream::iter(listed).buffered(CONCURRENT_MANIFESTS).try_collect::<Vec<_>>();
+    let (listed, deletes) = futures::try_join!(listed, index(store, deletes, &judge, cancel))?;
     let batches: Vec<RecordBatch> = listed
         .into_iter()
         .map(|(batch, part)| {
@@ -59,7 +59,41 @@ pub async fn plan(
         .collect();
     let joined = arrow_select::concat::concat_batches(judge.schema(), &batches);
     let joined = joined.map_err(|e| Error::new(Kind::MemoryLimit, format!("the list of files is too long: {e}")))?;
-    Ok((FileList::new(joined)?, tally.report(live_pruned)))
+    let mut report = tally.report(live_pruned);
+    let files = match deletes {
+        None => FileList::new(joined)?,
+        Some(deletes) => {
+            let files = deletes.assign(joined)?;
+            report.deletes = DeleteCounts::of(deletes.list().files().len(), &files.all_deletes()?);
+            files
+        }
+    };
+    Ok((files, report))
+}
+
+/// The live delete files of a snapshot; None if it has none.
+async fn index(
+    store: &Store,
+    manifests: Vec<ManifestFile>,
+    judge: &Arc<Judge>,
+    cancel: &Cancel,
+) -> Result<Option<DeleteIndex>> {
+    let live = manifests.into_iter().filter(|manifest| manifest.live_files() != Some(0));
+    let read = live.map(|manifest| {
+        let (store, judge, cancel) = (store.clone(), Arc::clone(judge), cancel.clone());
+        async move {
+            cancel.check()?;
+            let bytes = store.read(&manifest.path, None).await?;
+            blocking(move || judge.deletes(&bytes, &manifest, &cancel).map_err(|e| e.at(&manifest.path))).await
+        }
+    });
+    let read: Vec<_> = read.collect(); // a lazy iterator's closures would not be Send here
+    let planned: Vec<Vec<_>> = stream::iter(read).buffered(CONCURRENT_MANIFESTS).try_collect().await?;
+    let planned: Vec<_> = planned.into_iter().flatten().collect();
+    if planned.is_empty() {
+        return Ok(None);
+    }
+    blocking(move || DeleteIndex::new(planned)).await.map(Some)
 }
 
 async fn manifests_of(store: &Store, request: &PlanRequest, cancel: &Cancel) -> Result<Vec<ManifestFile>> {
@@ -82,41 +116,6 @@ async fn list(
     cancel.check()?;
     let bytes = store.read(&manifest.path, None).await?;
     blocking(move || judge.list(&bytes, &manifest, &cancel).map_err(|e| e.at(&manifest.path))).await
-}
-
-/// Wrong rows are worse than none: until deletes are applied, a table with live row deletes is refused.
-async fn refuse_row_deletes(
-    store: &Store,
-    request: &PlanRequest,
-    deletes: &[ManifestFile],
-    cancel: &Cancel,
-) -> Result<()> {
-    let one = |manifest: &ManifestFile| live_deletes(store.clone(), manifest.clone(), cancel.clone());
-    let counts: Vec<_> = deletes.iter().map(one).collect(); // a stream over references would not be Send
-    let counts: Vec<u64> = stream::iter(counts).buffered(CONCURRENT_MANIFESTS).try_collect().await?;
-    match counts.iter().fold(0u64, |sum, count| sum.saturating_add(*count)) {
-        0 => Ok(()),
-        live => {
-            let files = if live == 1 { "file" } else { "files" };
-            let message = format!(
-                "table {} has {live} row-delete {files}, which this version does not apply: it refuses rather than \
-                 return wrong rows",
-                request.table
-            );
-            let hint = "rewrite its data files (Spark: CALL system.rewrite_data_files with 'delete-file-threshold' 1), \
-                        or read a snapshot from before the deletes";
-            Err(Error::new(Kind::RowDeletes, message).hint(hint))
-        }
-    }
-}
-
-/// Live delete files of a delete manifest, which is read only where its list does not say.
-async fn live_deletes(store: Store, manifest: ManifestFile, cancel: Cancel) -> Result<u64> {
-    if let Some(known) = manifest.live_files() {
-        return Ok(known);
-    }
-    let bytes = store.read(&manifest.path, None).await?;
-    blocking(move || count_live(&bytes, &cancel)).await.map_err(|e| e.at(&manifest.path))
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {

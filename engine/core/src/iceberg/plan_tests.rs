@@ -348,19 +348,22 @@ fn what_cannot_be_read_is_refused() {
 }
 
 #[test]
-fn live_row_deletes_are_refused() {
+fn manifests_of_deletes_are_checked() {
     let deletes =
         |name, files: &[File], counts| plan_files(name, files, |listed| (listed.content, listed.counts) = (1, counts));
-    let live = [File { content: 1, ..FILE }, File { content: 2, status: 0, ..FILE }];
     let dropped = [File { content: 1, status: 2, ..FILE }];
-    for counts in [None, Some((1, 1))] {
-        let error = deletes("deletes", &live, counts).unwrap_err();
-        assert_eq!(error.kind(), Kind::RowDeletes);
-        assert!(error.message().contains("db.t has 2 row-delete files"), "{error}");
-        assert!(error.hint_text().is_some());
-    }
     assert_eq!(deletes("dropped_deletes", &dropped, None).unwrap().len(), 0);
     assert_eq!(deletes("no_deletes", &dropped, Some((0, 0))).unwrap().len(), 0);
+    let refused = |name, file: File| deletes(name, &[file], None).unwrap_err();
+    let data = refused("data_as_deletes", FILE);
+    assert!(data.message().contains("content is 0 in a manifest of deletes"), "{data}");
+    let orc = refused("orc_deletes", File { content: 1, format: "ORC", ..FILE });
+    assert_eq!((orc.kind(), orc.location()), (Kind::Unsupported, Some("s3://lake/0.parquet")));
+    assert!(orc.message().contains("a delete file in ORC format"), "{orc}");
+    let nothing = refused("nothing_compared", File { content: 2, ..FILE });
+    assert!(nothing.message().contains("without equality_ids"), "{nothing}");
+    let vector = refused("vector_nowhere", File { content: 1, format: "puffin", ..FILE });
+    assert!(vector.message().contains("content_offset"), "{vector}");
 }
 
 #[test]

@@ -6,15 +6,18 @@
 //! {"manifests": {"total": 3, "read": 2, "pruned": 1, "bytes_read": 21034},
 //!  "files": {"total": 9, "kept": 4, "pruned_by_partition": 3, "pruned_by_statistics": 2},
 //!  "rows": {"kept": 400, "pruned": 500}, "bytes": {"kept": 81920, "pruned": null},
+//!  "deletes": {"files": 3, "apply": 2, "position": 1, "equality": 1, "vectors": 0, "records": 12},
 //!  "reasons": [{"reason": "partition ds", "of": "manifests", "count": 1}, ...]}
 //! ```
 //!
 //! A number is null where a manifest was pruned whose list does not say it. Must not know: how anything is pruned.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::iceberg::deletes::{DeleteFile, DeleteKind};
 use crate::iceberg::manifest_list::ManifestFile;
 use crate::iceberg::pruning::Reason;
 
@@ -25,7 +28,9 @@ pub struct PlanReport {
     pub manifests: ManifestCounts,
     /// Live data files
     pub files: FileCounts,
-    /// Rows of live data files
+    /// Live delete files
+    pub deletes: DeleteCounts,
+    /// Rows of live data files, before row deletes
     pub rows: Amount,
     /// Bytes of live data files
     pub bytes: Amount,
@@ -59,6 +64,34 @@ pub struct FileCounts {
     pub kept: u64,
     pub pruned_by_partition: Option<u64>,
     pub pruned_by_statistics: u64,
+}
+
+/// How many live delete files and deletion vectors there are, and of what kind those are that apply to files kept.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct DeleteCounts {
+    pub files: u64,
+    pub apply: u64,
+    pub position: u64,
+    pub equality: u64,
+    pub vectors: u64,
+    /// Deletes in those that apply
+    pub records: u64,
+}
+
+impl DeleteCounts {
+    /// Of `files` in all these apply.
+    pub(crate) fn of(files: usize, apply: &[Arc<DeleteFile>]) -> DeleteCounts {
+        let count = |kind: DeleteKind| apply.iter().filter(|file| file.kind == kind).count() as u64;
+        DeleteCounts {
+            files: files as u64,
+            apply: apply.len() as u64,
+            position: count(DeleteKind::Positions),
+            equality: count(DeleteKind::Equality),
+            vectors: count(DeleteKind::Vector),
+            records: apply.iter().fold(0, |sum, file| sum.saturating_add(file.record_count)),
+        }
+    }
 }
 
 /// Rows or bytes.
@@ -173,6 +206,7 @@ impl Tally {
             rows: Amount { kept: self.kept.rows, pruned: known(self.unknown.1, pruned(|sum| sum.rows)) },
             bytes: Amount { kept: self.kept.bytes, pruned: known(live_manifests_pruned, pruned(|sum| sum.bytes)) },
             manifests: self.manifests,
+            deletes: DeleteCounts::default(),
             reasons,
         }
     }

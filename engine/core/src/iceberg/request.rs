@@ -2,15 +2,16 @@
 //!
 //! ```json
 //! {"table": "db.t", "format_version": 2, "snapshot_id": 1, "manifest_list": "s3://...", "manifests": [],
-//!  "schema": {"type": "struct", "fields": [...]}, "specs": [{"spec-id": 0, "fields": [...]}]}
+//!  "schema": {"type": "struct", "fields": [...]}, "specs": [{"spec-id": 0, "fields": [...]}],
+//!  "dropped": [primitive fields of other schemas, which old equality deletes may compare]}
 //! ```
 //!
 //! `manifest_list` is null for a table without a snapshot, and for old v1 tables, whose metadata names `manifests`.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::{Error, Kind, Result};
-use crate::iceberg::schema::Schema;
+use crate::iceberg::schema::{NestedField, Schema};
 use crate::iceberg::specs::PartitionSpec;
 
 /// A parsed request.
@@ -28,6 +29,8 @@ pub struct PlanRequest {
     pub format_version: i64,
     /// The snapshot's schema
     pub schema: Schema,
+    /// Fields that the schema no longer has
+    pub dropped: Vec<NestedField>,
     /// All specs of the table
     pub specs: Vec<PartitionSpec>,
     /// The same, as given
@@ -42,6 +45,8 @@ impl PlanRequest {
         let missing = |key: &str| invalid(format!("plan request: {key} is missing"));
         let schema = value.get("schema").ok_or_else(|| missing("schema"))?;
         let schema = Schema::from_json(&schema.to_string())?;
+        let dropped = value.get("dropped").cloned().unwrap_or_else(|| Value::Array(Vec::new()));
+        let dropped = Schema::from_json(&json!({"type": "struct", "fields": dropped}).to_string())?.fields;
         let specs_value = value.get("specs").ok_or_else(|| missing("specs"))?;
         let specs = specs_value.as_array().ok_or_else(|| invalid("plan request: specs is not a list"))?;
         let specs = specs.iter().map(|spec| PartitionSpec::from_value(spec, &schema)).collect::<Result<_>>()?;
@@ -61,6 +66,7 @@ impl PlanRequest {
             snapshot_id: value.get("snapshot_id").and_then(Value::as_i64),
             format_version,
             schema,
+            dropped,
             specs,
             specs_json: specs_value.to_string(),
         })

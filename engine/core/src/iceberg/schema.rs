@@ -147,6 +147,21 @@ impl Type {
         })
     }
 
+    /// The name in JSON of a primitive type; of others only what they are.
+    pub fn name(&self) -> String {
+        match self {
+            Type::Decimal(precision, scale) => format!("decimal({precision}, {scale})"),
+            Type::Fixed(length) => format!("fixed[{length}]"),
+            Type::Timestamp(zoned) => if *zoned { "timestamptz" } else { "timestamp" }.to_string(),
+            Type::TimestampNs(zoned) => if *zoned { "timestamptz_ns" } else { "timestamp_ns" }.to_string(),
+            Type::Unread(name) => name.clone(),
+            Type::Struct(_) => "struct".to_string(),
+            Type::List(_) => "list".to_string(),
+            Type::Map(_, _) => "map".to_string(),
+            plain => format!("{plain:?}").to_lowercase(),
+        }
+    }
+
     /// The Arrow type it is decoded into.
     pub fn to_arrow(&self) -> Result<DataType> {
         let utc = |zoned: bool| zoned.then(|| Arc::from("UTC"));

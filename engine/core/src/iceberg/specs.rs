@@ -46,6 +46,11 @@ impl PartitionSpec {
         let fields = fields.iter().enumerate().map(|(at, field)| parse_field(field, at, schema));
         Ok(PartitionSpec { id, fields: fields.collect::<Result<_>>()? })
     }
+
+    /// Whether all files are in one partition.
+    pub(crate) fn is_unpartitioned(&self) -> bool {
+        self.fields.iter().all(|field| field.transform == Transform::Void)
+    }
 }
 
 fn parse_field(value: &Value, position: usize, schema: &Schema) -> Result<PartitionField> {

@@ -1,16 +1,17 @@
-//! Partition values as the manifest stores them -> typed Arrow arrays of the file list.
+//! Partition values as the manifest stores them -> typed Arrow arrays of the file list, and keys that compare.
 //!
-//! Must not know: entries, filters. Neighbour: `listing`.
+//! Must not know: entries, filters. Neighbours: `listing`, and `deletes`, which compares partitions.
 
 use std::sync::Arc;
 
+use arrow_array::cast::AsArray;
 use arrow_array::types::{
     Date32Type, Float32Type, Float64Type, Int32Type, Int64Type, Time64MicrosecondType, TimestampMicrosecondType,
     TimestampNanosecondType,
 };
 use arrow_array::{
-    ArrayRef, ArrowPrimitiveType, BinaryViewArray, BooleanArray, Decimal128Array, FixedSizeBinaryArray, PrimitiveArray,
-    StringViewArray, new_null_array,
+    Array, ArrayRef, ArrowPrimitiveType, BinaryViewArray, BooleanArray, Decimal128Array, FixedSizeBinaryArray,
+    PrimitiveArray, StringViewArray, StructArray, new_null_array,
 };
 use arrow_schema::DataType;
 
@@ -56,6 +57,45 @@ pub(crate) fn partition_array(column: &Column, rows: &[usize], value_type: &Type
         Type::Fixed(length) => fixed(bytes(), *length)?,
         _ => new_null_array(&DataType::Null, rows.len()),
     })
+}
+
+/// Partition values of one row in a form that compares: equal exactly where they are, null and NaN equal to themselves.
+pub(crate) fn tuple_key(partitions: &StructArray, row: usize) -> Result<Vec<u8>> {
+    let mut key = Vec::new();
+    for column in partitions.columns() {
+        if column.is_null(row) || column.data_type() == &DataType::Null {
+            key.push(0);
+            continue;
+        }
+        key.push(1);
+        match column.data_type() {
+            DataType::Utf8View => sized(&mut key, column.as_string_view().value(row).as_bytes()),
+            DataType::BinaryView => sized(&mut key, column.as_binary_view().value(row)),
+            DataType::FixedSizeBinary(_) => sized(&mut key, column.as_fixed_size_binary().value(row)),
+            DataType::Boolean => key.push(u8::from(column.as_boolean().value(row))),
+            DataType::Float32 => {
+                let value = column.as_primitive::<Float32Type>().value(row);
+                key.extend(if value.is_nan() { f32::NAN } else { value }.to_bits().to_le_bytes());
+            }
+            DataType::Float64 => {
+                let value = column.as_primitive::<Float64Type>().value(row);
+                key.extend(if value.is_nan() { f64::NAN } else { value }.to_bits().to_le_bytes());
+            }
+            other => {
+                let data = column.to_data();
+                let start = data.offset() + row;
+                let value = other.primitive_width().zip(data.buffers().first());
+                let value = value.and_then(|(width, values)| values.get(start * width..(start + 1) * width));
+                key.extend(value.ok_or_else(|| invalid(format!("a partition value of type {other}")))?);
+            }
+        }
+    }
+    Ok(key)
+}
+
+fn sized(key: &mut Vec<u8>, value: &[u8]) {
+    key.extend_from_slice(&(value.len() as u64).to_le_bytes());
+    key.extend_from_slice(value);
 }
 
 fn narrow<T: ArrowPrimitiveType<Native = i32>>(values: impl Iterator<Item = Option<i64>>) -> Result<PrimitiveArray<T>> {

@@ -60,7 +60,8 @@ impl Column {
 
     /// Whether it is to be decoded while it comes: it is long, or only some of its pages are wanted.
     pub fn is_streamed(&self) -> bool {
-        let (one, whole) = (self.leaves().len() == 1, self.group.file.whole.is_some());
+        let whole = self.group.file.whole.is_some() || self.group.held.is_some();
+        let one = self.leaves().len() == 1;
         one && !whole && (self.bytes() >= STREAMED_FROM_BYTES || self.offset_index().is_some())
     }
 
@@ -138,7 +139,7 @@ impl Column {
     }
 
     async fn whole(self) -> Result<()> {
-        let chunks = self.group.file.chunks(self.group.index, self.leaves()).await?;
+        let chunks = self.group.chunks(self.leaves()).await?;
         self.fill(chunks).await
     }
 
@@ -165,7 +166,7 @@ impl Column {
 
     fn copy_strings(&mut self) -> Result<()> {
         match &self.group.kept {
-            Some(kept) if kept.rows < self.group.total / COPY_STRINGS_BELOW => self.part.copy_strings(),
+            Some(kept) if kept.is_part || kept.rows < self.group.total / COPY_STRINGS_BELOW => self.part.copy_strings(),
             _ => Ok(()),
         }
     }

@@ -8,10 +8,11 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::error::{Error, Kind, Result};
 use crate::fetch::Budget;
-use crate::load::Context;
 use crate::load::column::Column;
 use crate::load::open::{Group, OpenFile};
+use crate::load::{Context, laid_out};
 use crate::metrics::Fetched;
+use crate::parquet::columns::categories::CODE_BYTES;
 use crate::parquet::columns::{ColumnPart, PartShape, fixed_width};
 use crate::parquet::fill;
 use crate::parquet::mapping::ColumnSource;
@@ -99,7 +100,7 @@ async fn run_unit(context: Arc<Context>, unit: Unit) -> Result<()> {
     futures::future::try_join_all(streamed.into_iter().zip(indexes).map(|(column, index)| column.stream(index)))
         .await?;
     let leaves: Vec<usize> = together.iter().flat_map(Column::leaves).copied().collect();
-    let chunks = group.file.chunks(group.index, &leaves).await?;
+    let chunks = group.chunks(&leaves).await?;
     // Chunks are shared slices of the unit's bytes: they are freed when the last column of the unit is decoded.
     futures::future::try_join_all(together.into_iter().map(|column| column.fill(chunks.clone()))).await?;
     context.progress.add(bytes - streamed_bytes);
@@ -145,12 +146,12 @@ pub(crate) async fn read_chunks(file: &OpenFile, row_group: usize, leaves: &[usi
 
 /// Refuses a load whose columns would not fit the memory limit, before anything is allocated.
 pub(crate) fn check_memory(context: &Context, groups: &[Group]) -> Result<()> {
-    let fields = context.request.wanted.schema.fields();
+    let schema = laid_out(&context.request.wanted.schema, &context.request);
     let mut needed: u64 = 0;
     for group in groups {
         let rows = group.rows() as u64;
         let share = |bytes: u64| if group.kept.is_some() { 0 } else { bytes };
-        for (index, field) in fields.iter().enumerate() {
+        for (index, field) in schema.fields().iter().enumerate() {
             let encoded: u64 = group
                 .leaves(index)
                 .iter()
@@ -161,6 +162,9 @@ pub(crate) fn check_memory(context: &Context, groups: &[Group]) -> Result<()> {
                 .sum();
             let bytes = match fixed_width(field.data_type()) {
                 Some(width) => rows.saturating_mul(width as u64),
+                None if matches!(field.data_type(), DataType::Dictionary(_, _)) => {
+                    rows.saturating_mul(CODE_BYTES as u64)
+                }
                 None if field.data_type().is_nested() => share(encoded.saturating_mul(NESTED_FACTOR)),
                 None => rows.saturating_mul(16).saturating_add(share(encoded)),
             };

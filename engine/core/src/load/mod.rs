@@ -2,26 +2,35 @@
 //!
 //! The one room that calls fetch, parquet and frame in turn. Four stages, each concurrent inside:
 //!
-//! 1. [`open`]: footers of all files; columns matched; row groups that cannot match the filter dropped.
-//! 2. [`select`]: with a filter, its columns decoded first: which rows survive (skipped without one).
+//! 1. [`open`]: footers of all files; columns matched; row groups that cannot match the filter dropped. [`deletes`]: the
+//!    row deletes of those files, read at the same time.
+//! 2. [`select`]: with a filter, its columns decoded first: which rows survive (skipped without one); before it deletes
+//!    by position, after it those by value.
 //! 3. memory for every column of the result, exactly as long as the rows that survive.
 //! 4. [`columns`]: column chunks fetched in units of some 16 MiB under a budget of bytes in flight, each decoded as soon
 //!    as it is there ([`column`]; longer ones while they come), on as many cores as allowed, straight into that memory.
 //!
-//! Must not know: catalogs, Python, how bytes travel.
+//! [`stream`] does the same for one window of rows after another, within a memory limit; [`estimate`] says beforehand
+//! how large a frame will be. Must not know: catalogs, Python, how bytes travel.
 
 mod column;
 mod columns;
+mod deletes;
+mod estimate;
+mod held;
+mod leaves;
 mod open;
 pub mod request;
 mod select;
 mod source;
+pub mod stream;
+mod windows;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use arrow_array::ArrayRef;
-use arrow_schema::{DataType, FieldRef, Schema};
+use arrow_schema::{DataType, FieldRef, Schema, TimeUnit};
 use tokio::sync::Semaphore;
 
 use crate::arena::Account;
@@ -29,12 +38,14 @@ use crate::error::{Error, Kind, Result};
 use crate::fetch::{Budget, Fetcher};
 use crate::frame::{Frame, StringLayout, strings as layout};
 use crate::iceberg::predicate::Predicate;
+use crate::load::deletes::Deletes;
 use crate::metrics::{LoadMetrics, Progress};
 use crate::parquet::columns::ColumnTarget;
 use crate::parquet::fill::Limits;
 use crate::runtime::Cancel;
 use crate::store::Store;
 
+pub use estimate::estimate;
 pub use request::LoadRequest;
 pub use source::{FileTask, SchemaSource, schema_of};
 
@@ -45,7 +56,7 @@ const CONCURRENT_REQUESTS: usize = 64;
 pub(crate) struct Context {
     store: Store,
     fetcher: Fetcher,
-    request: LoadRequest,
+    request: Arc<LoadRequest>,
     predicate: Predicate,
     decoders: Arc<Semaphore>,
     cancel: Cancel,
@@ -55,6 +66,26 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    fn new(
+        store: &Store,
+        request: LoadRequest,
+        predicate: Predicate,
+        cancel: &Cancel,
+        progress: &Arc<Progress>,
+    ) -> Context {
+        Context {
+            store: store.clone(),
+            account: Account::new(request.memory_limit),
+            fetcher: Fetcher::new(Budget::new(request.in_flight), CONCURRENT_REQUESTS),
+            decoders: Arc::new(Semaphore::new(request.threads.max(1))),
+            request: Arc::new(request),
+            predicate,
+            cancel: cancel.clone(),
+            progress: Arc::clone(progress),
+            metrics: LoadMetrics::default(),
+        }
+    }
+
     fn limits(&self) -> Limits {
         Limits { reference: self.request.reference, memory: self.request.memory_limit }
     }
@@ -137,62 +168,79 @@ pub async fn load(
     progress: &Arc<Progress>,
 ) -> Result<Frame> {
     let started = Instant::now();
-    let context = Arc::new(Context {
-        store: store.clone(),
-        account: Account::new(request.memory_limit),
-        fetcher: Fetcher::new(Budget::new(request.in_flight), CONCURRENT_REQUESTS),
-        decoders: Arc::new(Semaphore::new(request.threads.max(1))),
-        request,
-        predicate,
-        cancel: cancel.clone(),
-        progress: Arc::clone(progress),
-        metrics: LoadMetrics::default(),
-    });
-    let mut groups = open::open(&context, files).await?;
+    let context = Arc::new(Context::new(store, request, predicate, cancel, progress));
+    let (mut groups, deletes) = futures::try_join!(open::open(&context, &files), deletes::read(&context, &files))?;
     context.metrics.stage("open", started.elapsed());
-    if context.predicate != Predicate::True {
+    if context.predicate != Predicate::True || !deletes.is_empty() {
         let selecting = Instant::now();
-        groups = select::select(&context, groups).await?;
+        groups = surviving(&context, &Arc::new(deletes), groups).await?;
         context.metrics.stage("select", selecting.elapsed());
     }
     if let Some(limit) = context.request.limit {
         open::cut(&mut groups, limit);
     }
-    let decoding = Instant::now();
-    let total = groups.iter().map(open::Group::rows).sum();
-    columns::check_memory(&context, &groups)?;
-    let mut targets = Vec::new();
-    let mut parts = Vec::new();
-    for (index, field) in laid_out(&context.request.wanted.schema, context.request.strings).fields().iter().enumerate()
-    {
-        let shapes = columns::shapes(&context, &groups, index, field.data_type());
-        let (target, column_parts) = ColumnTarget::new(Arc::clone(field), &shapes, &context.account)?;
-        targets.push(target);
-        parts.push(column_parts);
-    }
-    columns::fill(&context, groups, parts).await?;
-    let threads = context.request.threads;
-    let finish = move || targets.into_iter().map(|target| target.finish(threads)).collect::<Result<Vec<ArrayRef>>>();
-    let arrays = context.compute(finish).await?;
-    context.metrics.stage("decode", decoding.elapsed());
-    let output = laid_out(&context.request.output, context.request.strings);
-    let frame = Frame::new(Arc::new(output), arrays, total)?;
-    let frame = match context.request.strings {
-        StringLayout::View => frame,
-        // Only strings inside of lists, structs and maps are left.
-        StringLayout::LargeString => frame.cast_strings(StringLayout::LargeString, context.request.threads)?,
-    };
+    let frame = assemble(&context, groups).await?;
     let metrics = context.metrics.to_json(&frame, columns::fetched(&context.fetcher), context.request.threads);
     Ok(frame.with_metrics(metrics))
 }
 
-/// The schema that columns are decoded to: flat strings in the layout that is wished.
-fn laid_out(schema: &Schema, strings: StringLayout) -> Schema {
-    let field = |field: &FieldRef| match (field.data_type(), strings) {
-        (DataType::Utf8View | DataType::BinaryView, StringLayout::LargeString) => {
-            Arc::new(field.as_ref().clone().with_data_type(layout::target(field.data_type(), strings)))
-        }
-        _ => Arc::clone(field),
+/// Stage 2: the groups with the rows that row deletes and the filter leave.
+async fn surviving(
+    context: &Arc<Context>,
+    deletes: &Arc<Deletes>,
+    groups: Vec<open::Group>,
+) -> Result<Vec<open::Group>> {
+    let mut groups = deletes::apply_positions(context, deletes, groups);
+    if context.predicate != Predicate::True {
+        groups = select::select(context, groups).await?;
+    }
+    deletes::apply_values(context, Arc::clone(deletes), groups).await
+}
+
+/// Stages 3 and 4: the rows of these groups as one frame.
+async fn assemble(context: &Arc<Context>, groups: Vec<open::Group>) -> Result<Frame> {
+    let decoding = Instant::now();
+    let total = groups.iter().map(open::Group::rows).sum();
+    columns::check_memory(context, &groups)?;
+    let mut targets = Vec::new();
+    let mut parts = Vec::new();
+    for (index, field) in laid_out(&context.request.wanted.schema, &context.request).fields().iter().enumerate() {
+        let shapes = columns::shapes(context, &groups, index, field.data_type());
+        let (target, column_parts) = ColumnTarget::new(Arc::clone(field), &shapes, &context.account)?;
+        targets.push(target);
+        parts.push(column_parts);
+    }
+    columns::fill(context, groups, parts).await?;
+    let threads = context.request.threads;
+    let finish = move || targets.into_iter().map(|target| target.finish(threads)).collect::<Result<Vec<ArrayRef>>>();
+    let arrays = context.compute(finish).await?;
+    context.metrics.stage("decode", decoding.elapsed());
+    let output = laid_out(&context.request.output, &context.request);
+    let frame = Frame::new(Arc::new(output), arrays, total)?;
+    match context.request.strings {
+        StringLayout::View => Ok(frame),
+        // Only strings inside of lists, structs and maps are left.
+        StringLayout::LargeString => frame.cast_strings(StringLayout::LargeString, context.request.threads),
+    }
+}
+
+/// The schema that columns are decoded to: flat strings and dates in the layout that is wished. Dictionaries always hold
+/// contiguous strings: there are few, and not every library knows dictionaries of views.
+fn laid_out(schema: &Schema, request: &LoadRequest) -> Schema {
+    let seconds = DataType::Timestamp(TimeUnit::Second, None);
+    let field = |field: &FieldRef| {
+        let is_category = request.categories.contains(field.name());
+        let dictionary = |values| DataType::Dictionary(Box::new(DataType::Int32), Box::new(values));
+        let data_type = match (field.data_type(), request.strings) {
+            (DataType::Utf8View, _) if is_category => dictionary(DataType::LargeUtf8),
+            (DataType::BinaryView, _) if is_category => dictionary(DataType::LargeBinary),
+            (DataType::Utf8View | DataType::BinaryView, StringLayout::LargeString) => {
+                layout::target(field.data_type(), request.strings)
+            }
+            (DataType::Date32, _) if request.seconds => seconds.clone(),
+            _ => return Arc::clone(field),
+        };
+        Arc::new(field.as_ref().clone().with_data_type(data_type))
     };
     Schema::new_with_metadata(schema.fields().iter().map(field).collect::<Vec<_>>(), schema.metadata().clone())
 }

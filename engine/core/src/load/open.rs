@@ -11,6 +11,7 @@ use futures::{StreamExt, TryStreamExt};
 use crate::error::{Error, Kind, Result};
 use crate::fetch::PinnedObject;
 use crate::iceberg::predicate::Predicate;
+use crate::load::held::Held;
 use crate::load::source::FileTask;
 use crate::load::{Context, columns};
 use crate::parquet::index::is_sparse;
@@ -37,8 +38,12 @@ pub(crate) struct OpenFile {
 pub(crate) struct Group {
     pub file: Arc<OpenFile>,
     pub index: usize,
+    /// Position of its first row in the file
+    pub first_row: u64,
     pub kept: Option<Kept>,
     pub total: usize,
+    /// Its chunks, where several parts of it are decoded from the same bytes
+    pub held: Option<Arc<Held>>,
 }
 
 /// Rows of a group that survive.
@@ -47,12 +52,14 @@ pub(crate) struct Kept {
     pub rows: usize,
     /// Whether pages may be expected that hold none of them
     pub is_sparse: bool,
+    /// Whether the other rows are wanted too, by others: long strings are copied, so that no page is kept twice
+    pub is_part: bool,
 }
 
 impl Kept {
     pub fn new(mask: BooleanBuffer, rows: usize) -> Kept {
         let is_sparse = is_sparse(&mask);
-        Kept { mask, rows, is_sparse }
+        Kept { mask, rows, is_sparse, is_part: false }
     }
 }
 
@@ -60,6 +67,14 @@ impl Group {
     /// Rows it adds to the frame.
     pub fn rows(&self) -> usize {
         self.kept.as_ref().map_or(self.total, |kept| kept.rows)
+    }
+
+    /// The same group without the rows that the mask leaves out; None if none is left.
+    pub fn keeping(mut self, mask: &BooleanBuffer) -> Option<Group> {
+        let mask = self.kept.take().map_or_else(|| mask.clone(), |kept| &kept.mask & mask);
+        let rows = mask.count_set_bits();
+        self.kept = (rows < self.total).then(|| Kept::new(mask, rows));
+        (rows > 0).then_some(self)
     }
 
     /// Leaf columns of the file that a wanted column is made of.
@@ -75,6 +90,14 @@ impl Group {
         self.file.mapping.reader.metadata().row_group(self.index).column(leaf).byte_range().1
     }
 
+    /// The bytes of these leaves.
+    pub async fn chunks(&self, leaves: &[usize]) -> Result<crate::parquet::reader::Chunks> {
+        match &self.held {
+            Some(held) => Ok(held.chunks.clone()),
+            None => self.file.chunks(self.index, leaves).await,
+        }
+    }
+
     /// Rows of the row group in the file.
     pub fn total_rows(&self) -> usize {
         self.total
@@ -82,11 +105,9 @@ impl Group {
 }
 
 /// Opens every file; the row groups come in the files' order.
-pub(crate) async fn open(context: &Arc<Context>, files: Vec<FileTask>) -> Result<Vec<Group>> {
-    let opened = futures::stream::iter(files.into_iter().map(|task| {
-        let context = Arc::clone(context);
-        async move { open_one(&context, task).await }
-    }));
+pub(crate) async fn open(context: &Arc<Context>, files: &[FileTask]) -> Result<Vec<Group>> {
+    let opened: Vec<_> = files.iter().map(|task| open_one(context, task.clone())).collect();
+    let opened = futures::stream::iter(opened);
     let opened: Vec<OpenFile> = opened.buffered(CONCURRENT_FOOTERS).try_collect().await?;
     let mut groups = Vec::new();
     for file in opened {
@@ -101,7 +122,7 @@ async fn open_one(context: &Context, task: FileTask) -> Result<OpenFile> {
     let object = PinnedObject::new(context.store.clone(), task.location.as_str(), task.size);
     let mut object = object.with_fetcher(context.fetcher.clone());
     if context.request.all_columns && context.request.limit.is_none() && context.predicate == Predicate::True {
-        object = object.with_whole_bytes(WHOLE_FILE_BYTES);
+        object = object.with_whole_bytes(WHOLE_FILE_BYTES.min(context.request.in_flight / CONCURRENT_FOOTERS as u64));
     }
     let footer = footer::read(&object).await?;
     let place = |error: Error| error.at(&task.location);
@@ -119,10 +140,13 @@ async fn open_one(context: &Context, task: FileTask) -> Result<OpenFile> {
 
 fn add_groups(context: &Context, file: Arc<OpenFile>, groups: &mut Vec<Group>) -> Result<()> {
     let metadata = file.mapping.reader.metadata();
+    let mut next_row = 0;
     for (index, row_group) in metadata.row_groups().iter().enumerate() {
         let rows = usize::try_from(row_group.num_rows()).map_err(|_| {
             Error::new(Kind::ParquetDecoding, "a row group with a negative number of rows").at(&file.task.location)
         })?;
+        let first_row = next_row;
+        next_row += rows as u64;
         let starts = row_group.columns().first().map_or(0, |column| column.byte_range().0);
         if rows == 0 || !file.task.holds(starts) {
             continue;
@@ -135,7 +159,7 @@ fn add_groups(context: &Context, file: Arc<OpenFile>, groups: &mut Vec<Group>) -
             continue;
         }
         context.metrics.row_groups.add(1);
-        groups.push(Group { file: Arc::clone(&file), index, kept: None, total: rows });
+        groups.push(Group { file: Arc::clone(&file), index, first_row, kept: None, total: rows, held: None });
     }
     Ok(())
 }

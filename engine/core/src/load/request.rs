@@ -2,7 +2,8 @@
 //!
 //! ```json
 //! {"schema": {projected Iceberg schema}, "table_schema": {the whole one}, "name_mapping": [...] or null,
-//!  "limit": 100 or null, "strings": "view" or "large_string", "threads": 2, "memory_limit": bytes, "in_flight": bytes,
+//!  "limit": 100 or null, "strings": "view" or "large_string", "dates": "date" or "seconds", "categories": ["country"],
+//!  "threads": 2, "memory_limit": bytes, "in_flight": bytes,
 //!  "decoder": "direct" or "reference", "ignore_case": true, "positions": [field ids] or null}
 //! ```
 //!
@@ -35,6 +36,10 @@ pub struct LoadRequest {
     pub limit: Option<usize>,
     /// Layout of strings
     pub strings: StringLayout,
+    /// Dates as seconds since 1970, which is how NumPy and pandas hold them
+    pub seconds: bool,
+    /// Top-level columns of strings that are to be dictionaries
+    pub categories: Vec<String>,
     /// Decoders at once
     pub threads: usize,
     /// Bytes of the result at most
@@ -86,8 +91,15 @@ impl LoadRequest {
             Some("reference") => true,
             Some(other) => return Err(bad(format!("decoder is \"direct\" or \"reference\", found {other:?}"))),
         };
+        let seconds = match value.get("dates").and_then(Value::as_str) {
+            None | Some("date") => false,
+            Some("seconds") => true,
+            Some(other) => return Err(bad(format!("dates is \"date\" or \"seconds\", found {other:?}"))),
+        };
         Ok(LoadRequest {
             reference,
+            seconds,
+            categories: texts(value.get("categories")),
             wanted,
             output,
             limit: number("limit").map(|limit| usize::try_from(limit).unwrap_or(usize::MAX)),
@@ -114,6 +126,11 @@ fn matching(request: &Value) -> Result<Matching> {
             Ok(Matching::Positions(ids.ok_or_else(|| bad("positions is not a list of field ids"))?))
         }
     }
+}
+
+fn texts(value: Option<&Value>) -> Vec<String> {
+    let list = value.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    list.iter().filter_map(|text| text.as_str().map(String::from)).collect()
 }
 
 fn collect_defaults(fields: &[NestedField], found: &mut HashMap<i32, ArrayRef>) -> Result<()> {

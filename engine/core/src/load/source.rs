@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Kind, Result};
 use crate::fetch::PinnedObject;
+use crate::iceberg::deletes::Applied;
 use crate::iceberg::files::{FileList, as_views};
 use crate::iceberg::predicate::Literal;
 use crate::iceberg::schema::{FIELD_ID, Type};
@@ -29,6 +30,10 @@ pub struct FileTask {
     pub part: Option<std::ops::Range<u64>>,
     /// Identity partition values by source field id, one row each
     pub partition: HashMap<i32, ArrayRef>,
+    /// Data sequence number: an equality delete is about smaller ones
+    pub sequence_number: i64,
+    /// Row deletes that apply
+    pub deletes: Applied,
 }
 
 impl FileTask {
@@ -56,6 +61,7 @@ impl FileTask {
         let identity = identity_fields(list.specs_json())?;
         let (locations, spec_ids, partitions) = (list.locations()?, list.spec_ids()?, list.partitions()?);
         let (sizes, starts, lengths) = (list.int64("file_size")?, list.int64("start")?, list.int64("length")?);
+        let sequence = list.int64("sequence_number")?;
         let mut tasks = Vec::with_capacity(list.len());
         for row in 0..list.len() {
             let mut partition = HashMap::new();
@@ -69,7 +75,14 @@ impl FileTask {
             let length = u64::try_from(lengths.value(row)).unwrap_or(u64::MAX);
             let whole = start == 0 && size.is_some_and(|size| length >= size);
             let part = (!whole).then(|| start..start.saturating_add(length));
-            tasks.push(FileTask { location: locations.value(row).to_string(), size, part, partition });
+            tasks.push(FileTask {
+                location: locations.value(row).to_string(),
+                size,
+                part,
+                partition,
+                sequence_number: sequence.value(row),
+                deletes: list.deletes(row)?,
+            });
         }
         Ok(tasks)
     }

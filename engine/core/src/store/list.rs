@@ -3,7 +3,9 @@
 //! Written here because `object_store`'s paths cannot hold every key (an empty segment, a trailing slash). Must not
 //! know: locations, the caller's scheme.
 
+use super::Listed;
 use super::answer::element;
+use super::moment::milliseconds;
 use super::retry::{Failure, Retry};
 use super::s3::{Bucket, encode};
 use crate::error::{Error, Kind, Result};
@@ -11,8 +13,8 @@ use crate::error::{Error, Kind, Result};
 /// A page holds 1000 keys of at most 1024 bytes, percent-encoded, and some 300 bytes beside each.
 const LARGEST_PAGE: usize = 8 << 20;
 
-/// Every object whose key begins with `prefix`: (key, bytes).
-pub(crate) async fn list(bucket: &Bucket, prefix: &str, most: usize) -> Result<Vec<(String, u64)>> {
+/// Every object whose key begins with `prefix`, by its key.
+pub(crate) async fn list(bucket: &Bucket, prefix: &str, most: usize) -> Result<Vec<Listed>> {
     let mut objects = Vec::new();
     let mut token: Option<String> = None;
     loop {
@@ -46,7 +48,7 @@ async fn page(bucket: &Bucket, query: &str) -> Result<String> {
 }
 
 /// Appends a page's objects; returns the token of the next page.
-fn parse(xml: &str, objects: &mut Vec<(String, u64)>) -> Result<Option<String>, Failure> {
+fn parse(xml: &str, objects: &mut Vec<Listed>) -> Result<Option<String>, Failure> {
     let bad = || Failure::lasting(Kind::Storage, "the store answered with something that is not a listing");
     if !xml.contains("<ListBucketResult") {
         return Err(bad());
@@ -57,8 +59,9 @@ fn parse(xml: &str, objects: &mut Vec<(String, u64)>) -> Result<Option<String>, 
         let key = unescape(element(part, "Key").ok_or_else(bad)?).ok_or_else(bad)?;
         let key = if is_encoded { decode(&key).ok_or_else(bad)? } else { key };
         let size = element(part, "Size").and_then(|size| size.trim().parse().ok()).ok_or_else(bad)?;
+        let modified_ms = element(part, "LastModified").and_then(|text| milliseconds(text.trim()));
         if !key.ends_with('/') {
-            objects.push((key, size)); // a key that ends with a slash marks a folder
+            objects.push(Listed { location: key, size, modified_ms }); // a key that ends with a slash marks a folder
         }
     }
     let more = element(xml, "IsTruncated").is_some_and(|text| text.trim() == "true");
@@ -119,7 +122,8 @@ mod tests {
         let page = |encoding: &str, key: &str| {
             format!(
                 "<?xml version=\"1.0\"?><ListBucketResult xmlns=\"x\">{encoding}<IsTruncated>true</IsTruncated>\
-                 <NextContinuationToken>a&amp;b</NextContinuationToken><Contents><Key>{key}</Key><Size>7</Size></Contents>\
+                 <NextContinuationToken>a&amp;b</NextContinuationToken><Contents><Key>{key}</Key>\
+                 <LastModified>1970-01-01T00:00:01.5Z</LastModified><Size>7</Size></Contents>\
                  <Contents><Key>folder/</Key><Size>0</Size></Contents></ListBucketResult>"
             )
         };
@@ -127,7 +131,8 @@ mod tests {
         let url = "<EncodingType>url</EncodingType>";
         assert_eq!(parse(&page(url, "a//%25+b%2B%C3%BC%26"), &mut found).unwrap().as_deref(), Some("a&b"));
         parse(&page("", "a%20+&amp;&#252;"), &mut found).unwrap();
-        assert_eq!(found, [("a//% b+ü&".to_owned(), 7), ("a%20+&ü".to_owned(), 7)]);
+        let listed = |key: &str| Listed { location: key.to_owned(), size: 7, modified_ms: Some(1500) };
+        assert_eq!(found, [listed("a//% b+ü&"), listed("a%20+&ü")]);
         assert!(parse("<html/>", &mut found).is_err());
         assert!(parse(&page(url, "%zz"), &mut found).is_err());
     }

@@ -6,6 +6,7 @@ use std::fs::{File, Metadata};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, MetadataExt};
 
+use super::Listed;
 use super::answer::too_short;
 use super::pin::Identity;
 use super::retry::Failure;
@@ -68,8 +69,8 @@ fn failure(error: &std::io::Error) -> Failure {
     }
 }
 
-/// Every file below a folder: (path relative to the folder, bytes). None if there is no such folder. Blocks.
-pub(crate) fn list(folder: &str, most: usize) -> Result<Vec<(String, u64)>> {
+/// Every file below a folder, by its path relative to the folder; none if there is no such folder. Blocks.
+pub(crate) fn list(folder: &str, most: usize) -> Result<Vec<Listed>> {
     let mut files = Vec::new();
     let mut pending = vec![(String::new(), 0)];
     while let Some((relative, depth)) = pending.pop() {
@@ -87,7 +88,7 @@ pub(crate) fn list(folder: &str, most: usize) -> Result<Vec<(String, u64)>> {
             match metadata.is_dir() {
                 true if depth < DEEPEST => pending.push((name, depth + 1)),
                 true => return Err(Error::new(Kind::Storage, format!("folders nested deeper than {DEEPEST}")).at(path)),
-                false => files.push((name, metadata.len())),
+                false => files.push(listed(name, &metadata)),
             }
         }
         if files.len() > most {
@@ -95,4 +96,9 @@ pub(crate) fn list(folder: &str, most: usize) -> Result<Vec<(String, u64)>> {
         }
     }
     Ok(files)
+}
+
+fn listed(name: String, metadata: &Metadata) -> Listed {
+    let modified_ms = metadata.mtime().saturating_mul(1000).saturating_add(metadata.mtime_nsec() / 1_000_000);
+    Listed { location: name, size: metadata.len(), modified_ms: Some(modified_ms) }
 }

@@ -73,6 +73,33 @@ fn canonical(location: &str) -> String {
     }
 }
 
+/// A form in which every spelling of a location is the same text: scheme and host, percent-encoding, repeated and trailing
+/// slashes do not count.
+///
+/// Different objects of S3 may share it ("a%20b" and "a b"): it says which locations may be the same, for those who must
+/// not take one that is in use for another that is not.
+pub(crate) fn same_place(location: &str) -> Vec<u8> {
+    let text = canonical(location);
+    let bytes = text.as_bytes();
+    let digit = |at: usize| bytes.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    let mut plain: Vec<u8> = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let (byte, taken) = match (bytes[at], digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => ((high * 16 + low) as u8, 3),
+            (byte, ..) => (byte, 1),
+        };
+        if byte != b'/' || plain.last() != Some(&b'/') {
+            plain.push(byte);
+        }
+        at += taken;
+    }
+    if plain.last() == Some(&b'/') {
+        plain.pop();
+    }
+    plain
+}
+
 fn local(path: &str) -> Result<Place> {
     if path.split('/').any(|part| part == "..") {
         return Err(Error::new(
@@ -205,6 +232,17 @@ mod tests {
         for text in ["s3:///k", "s3://b@evil/k", "s3://b?x/k", "s3://b:80/k", "s3://.b/k"] {
             assert_eq!(Place::parse(text).unwrap_err().kind(), Kind::InvalidArgument, "{text}");
         }
+    }
+
+    #[test]
+    fn spellings_of_a_place_compare() {
+        for text in ["s3://b/a/c%20d", "s3a://b/a/c d", "S3N://b//a/c d/"] {
+            assert_eq!(same_place(text), b"s3:/b/a/c d", "{text}");
+        }
+        for text in ["file:///a/b%2x", "file:/a//b%2x", "/a/b%2x/"] {
+            assert_eq!(same_place(text), b"/a/b%2x", "{text}");
+        }
+        assert_ne!(same_place("s3://b/a"), same_place("s3://b/a2"));
     }
 
     #[test]

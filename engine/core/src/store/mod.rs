@@ -5,7 +5,7 @@
 //! Iceberg, which ranges belong together ([`crate::fetch`] does).
 //!
 //! Inside, top to bottom: [`transfer`] repeats attempts; [`s3`] makes one over the [`wire`], [`answer`] judges its head,
-//! [`answered`] brings its body into [`memory`]; [`local`] reads files; [`list`] lists;
+//! [`answered`] brings its body into [`memory`]; [`local`] reads files; [`list`] lists, [`moment`] reads its times;
 //! [`upload`] writes, [`multipart`] what is large, [`placed`] files; [`credentials`] signs, with what [`settings`] or [`ambient`] knows; [`location`] parses and refuses.
 
 mod ambient;
@@ -17,6 +17,7 @@ mod list;
 mod local;
 mod location;
 pub(crate) mod memory;
+mod moment;
 mod multipart;
 mod pin;
 mod placed;
@@ -45,6 +46,7 @@ pub(crate) use answer::Wanted;
 pub use counters::Counters;
 use credentials::Credentials;
 pub use credentials::{CredentialSource, aws_credentials};
+pub(crate) use location::same_place;
 use location::{ALLOWED_PROPERTY, Allowed, LocationMap, MAP_PROPERTY, Place};
 pub(crate) use pin::Pin;
 use s3::Bucket;
@@ -74,6 +76,17 @@ struct Shared {
     allowed: Option<Allowed>,
     refresh: Option<Arc<dyn CredentialSource>>,
     session: PerProcess<Session>,
+}
+
+/// An object as a listing has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Where it is, in the spelling of what was listed
+    pub location: String,
+    /// Bytes
+    pub size: u64,
+    /// When it was written, milliseconds since 1970-01-01 UTC; None if the store does not say
+    pub modified_ms: Option<i64>,
 }
 
 /// What belongs to one process.
@@ -196,24 +209,28 @@ impl Store {
     /// Every object below a folder, recursively: (location in the caller's spelling, bytes), sorted by location. A folder
     /// that does not exist is empty.
     pub async fn list(&self, prefix: &str) -> Result<Vec<(String, u64)>> {
+        let objects = self.list_objects(prefix).await?;
+        Ok(objects.into_iter().map(|each| (each.location, each.size)).collect())
+    }
+
+    /// The same, with the time of each object.
+    pub async fn list_objects(&self, prefix: &str) -> Result<Vec<Listed>> {
         let list = async {
             let folder = prefix.trim_end_matches('/');
-            let objects = match self.open(prefix)? {
+            let mut objects = match self.open(prefix)? {
                 Object::Local { path } => {
                     blocking(move || local::list(path.trim_end_matches('/'), LONGEST_LISTING)).await?
                 }
                 Object::S3 { bucket, key } => {
                     let key = if key.is_empty() { key } else { format!("{}/", key.trim_end_matches('/')) };
-                    let objects = list::list(&bucket, &key, LONGEST_LISTING).await?;
+                    let mut objects = list::list(&bucket, &key, LONGEST_LISTING).await?;
+                    objects.retain(|each| each.location.starts_with(&key));
+                    objects.iter_mut().for_each(|each| drop(each.location.drain(..key.len())));
                     objects
-                        .into_iter()
-                        .filter_map(|(found, size)| Some((found.strip_prefix(&key)?.to_owned(), size)))
-                        .collect()
                 }
             };
-            let mut objects: Vec<_> =
-                objects.into_iter().map(|(name, size)| (format!("{folder}/{name}"), size)).collect();
-            objects.sort_unstable();
+            objects.iter_mut().for_each(|each| each.location = format!("{folder}/{}", each.location));
+            objects.sort_unstable_by(|a, b| a.location.cmp(&b.location));
             Ok(objects)
         };
         list.await.map_err(|error: Error| error.at(prefix))

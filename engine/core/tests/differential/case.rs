@@ -117,6 +117,8 @@ impl Case {
             _ => Value::Null,
         };
         let strings = pick(random, &["view", "view", "large_string"]);
+        let dates = pick(random, &["date", "date", "seconds"]);
+        let categories: Vec<String> = (0..8).filter(|_| random.random_bool(0.15)).map(|at| format!("c{at}")).collect();
         Case {
             folder: Folder::new("differential"),
             locations: Vec::new(),
@@ -124,7 +126,8 @@ impl Case {
             written: None,
             request: Request::Files { columns: vec![] },
             filter: Filter::All,
-            options: json!({"limit": limit, "strings": strings, "threads": random.random_range(1..4)}),
+            options: json!({"limit": limit, "strings": strings, "dates": dates, "categories": categories,
+                "threads": random.random_range(1..4)}),
         }
     }
 

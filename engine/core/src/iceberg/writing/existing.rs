@@ -107,10 +107,7 @@ fn entry(
         }
         _ => None,
     };
-    let partition = types.iter().enumerate().map(|(at, value_type)| match value_type {
-        Some(value_type) => literal(&columns[PARTITIONS + at], row, value_type),
-        None => Ok(None),
-    });
+    let partition = partition(&columns[PARTITIONS..], row, types);
     let inherits = status == Status::Added || manifest.sequence_number == Some(0);
     let inherited = if inherits { manifest.sequence_number } else { None };
     let counts = |at: usize| map(columns, row, at, Column::integer);
@@ -124,7 +121,7 @@ fn entry(
         file: DataFile {
             path: text(5).ok_or_else(|| bad("file_path is null or not UTF-8"))?.to_string(),
             format: text(6).unwrap_or("PARQUET").to_string(),
-            partition: partition.collect::<Result<_>>()?,
+            partition: partition?,
             record_count,
             file_size: number(8).ok_or_else(|| bad("file_size_in_bytes is null"))?,
             column_sizes: counts(0),
@@ -151,6 +148,15 @@ fn map<T>(
     let [bounds, keys, values] = [0, 1, 2].map(|offset| &columns[FIRST_MAP + 3 * at + offset]);
     let pair = |item: usize| Some((i32::try_from(keys.integer(item)?).ok()?, value(values, item)?));
     Some(bounds.items(row)?.filter_map(pair).collect())
+}
+
+/// The partition of an entry, from the columns that [`partition_fields`] asked for.
+pub(super) fn partition(columns: &[Column], row: usize, types: &[Option<Type>]) -> Result<Vec<Option<Literal>>> {
+    let values = types.iter().zip(columns).map(|(value_type, column)| match value_type {
+        Some(value_type) => literal(column, row, value_type),
+        None => Ok(None),
+    });
+    values.collect()
 }
 
 fn literal(column: &Column, row: usize, value_type: &Type) -> Result<Option<Literal>> {
@@ -185,21 +191,30 @@ fn layout(spec: &PartitionSpec, types: &[Option<Type>]) -> (Vec<WantField>, Vec<
     data_file.push(WantField { id: 132, name: "split_offsets".into(), required: false, want });
     kinds.extend([ColumnKind::List, ColumnKind::Integer]);
 
+    data_file.extend(partition_fields(spec, types, PARTITIONS, &mut kinds));
+    wanted.push(WantField { id: 2, name: "data_file".into(), required: true, want: Want::Record(data_file) });
+    (wanted, kinds)
+}
+
+/// The field of an entry's partition, whose values take slots from `first` on, one a field of the spec.
+pub(super) fn partition_fields(
+    spec: &PartitionSpec,
+    types: &[Option<Type>],
+    first: usize,
+    kinds: &mut Vec<ColumnKind>,
+) -> Option<WantField> {
     let mut partition = Vec::new();
     for (at, (field, value_type)) in spec.fields.iter().zip(types).enumerate() {
         let kind = value_type.as_ref().and_then(kind_of);
         kinds.push(kind.unwrap_or(ColumnKind::Integer));
         // A value that should be there must not be taken for null: the file would move to another partition
         partition.extend(kind.map(|kind| {
-            let want = Want::Column(PARTITIONS + at, kind);
+            let want = Want::Column(first + at, kind);
             WantField { id: field.id, name: field.name.clone(), required: true, want }
         }));
     }
-    if !partition.is_empty() {
-        data_file.push(WantField { id: 102, name: "partition".into(), required: true, want: Want::Record(partition) });
-    }
-    wanted.push(WantField { id: 2, name: "data_file".into(), required: true, want: Want::Record(data_file) });
-    (wanted, kinds)
+    let record = |fields| WantField { id: 102, name: "partition".into(), required: true, want: Want::Record(fields) };
+    (!partition.is_empty()).then(|| record(partition))
 }
 
 fn plain(slot: usize, (id, name, kind): (i32, &str, ColumnKind)) -> WantField {

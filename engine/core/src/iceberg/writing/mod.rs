@@ -4,16 +4,19 @@
 //! catalogs, branches, when a commit is tried again, Parquet. Neighbours: `avro` and `manifest_list` read what this
 //! writes; [`crate::store`] carries it. Spec: Manifests, Manifest Lists, Sequence Number Inheritance, Row Lineage.
 //!
-//! Within: [`append`] lists new files, [`rewrite`] carries old ones over without those that go, [`snapshot`] makes a
+//! Within: [`append`] lists new files, [`rewrite`] carries old ones over without those that go
+//! (and `later_deletes` looks for row deletes that would be lost), [`cluster`] sorts them by partition, [`snapshot`] makes a
 //! snapshot's list (and [`merge`] joins small manifests); `manifest` and `list` are the two kinds of file, `encoder` and `avro_schema` their bytes.
 
 mod append;
 mod avro_schema;
+mod cluster;
 mod data_file;
 mod descriptor;
 mod encoder;
 mod existing;
 pub mod inspection;
+mod later_deletes;
 mod list;
 mod manifest;
 mod merge;
@@ -26,6 +29,7 @@ mod snapshot;
 mod tests;
 
 pub use append::write_manifests;
+pub use cluster::cluster_manifests;
 pub use rewrite::rewrite_manifests;
 pub use snapshot::write_manifest_list;
 

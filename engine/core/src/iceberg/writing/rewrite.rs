@@ -2,18 +2,20 @@
 //!
 //! ```json
 //! {"table": "db.t", "format_version": 2, "schema": {...}, "specs": [...], "snapshot_id": 2, "prefix": "s3://...-m1-",
-//!  "manifest_list": "s3://...", "manifests": [], "rule": "all" | "filter" | "partitions", "files_spec": 0,
+//!  "manifest_list": "s3://...", "manifests": [], "rule": "all" | "filter" | "partitions" | "listed", "files_spec": 0,
 //!  "rewritten": [path, ...], "concurrent": [snapshot id, ...], "isolation": "serializable" | "snapshot",
-//!  "only_rewritten": false, "dry": false}
+//!  "only_rewritten": false, "keeps_sequence": false, "dry": false}
 //! ```
 //!
 //! `rewritten` are files whose surviving rows were written elsewhere, `concurrent` the snapshots that came after the one
 //! that the change was made from: what they added is a conflict (serializable) or stays (snapshot). `only_rewritten`: of
-//! what is selected nothing but the rewritten files goes. The answer:
+//! what is selected nothing but the rewritten files goes. `keeps_sequence`: what was written in their place has the
+//! sequence number of the snapshot that it was read from (see `later_deletes`). The answer:
 //!
 //! ```json
 //! {"replaced": [path], "manifests": [descriptor], "files": 1, "rows": 10, "bytes": 100, "partitions": 1,
-//!  "partial": [path], "missing": [path], "fingerprint": "2-7f...", "conflict": {"snapshot_id": 3, "path": "..."}}
+//!  "partial": [path], "missing": [path], "fingerprint": "2-7f...", "conflict": {"snapshot_id": 3, "path": "..."},
+//!  "deletes": {"snapshot_id": 3, "path": "..."}}
 //! ```
 //!
 //! `fingerprint` stands for the selected files that were there before: if it differs from that of the snapshot that the
@@ -31,6 +33,7 @@ use serde_json::Value;
 
 use super::data_file::{Entry, Status};
 use super::descriptor::Descriptor;
+use super::later_deletes::{self, Rewritten};
 use super::manifest::{Layout, ManifestWriter};
 use super::parent::{self, CONCURRENT_MANIFESTS};
 use super::selection::{Rule, Selection, tuple};
@@ -63,6 +66,8 @@ struct Request {
     #[serde(default)]
     only_rewritten: bool,
     #[serde(default)]
+    keeps_sequence: bool,
+    #[serde(default)]
     dry: bool,
 }
 
@@ -85,12 +90,13 @@ struct Answer {
     missing: Vec<String>,
     fingerprint: String,
     conflict: Option<Conflict>,
+    deletes: Option<Conflict>,
 }
 
 #[derive(Clone, Serialize)]
-struct Conflict {
-    snapshot_id: Option<i64>,
-    path: String,
+pub(super) struct Conflict {
+    pub(super) snapshot_id: Option<i64>,
+    pub(super) path: String,
 }
 
 /// What all manifests of a rewrite are judged and written with.
@@ -110,7 +116,7 @@ struct Outcome {
     bytes: i64,
     partitions: HashSet<String>,
     partial: Vec<String>,
-    rewritten: Vec<String>,
+    rewritten: Vec<Rewritten>,
     selected: usize,
     fingerprint: u64,
     conflict: Option<Conflict>,
@@ -134,19 +140,31 @@ pub async fn rewrite_manifests(
         let layout = Layout::new(asked.format_version, &asked.schema, spec)?;
         layouts.insert(layout.spec.id, layout);
     }
-    let selection = Selection::new(asked.rule, &plan, filter, &files, &layouts, asked.files_spec)?;
+    let selection = Selection::new(asked.rule, &plan, filter, &files, &layouts, asked.files_spec, &asked.rewritten)?;
     let listed = parent::manifests(store, asked.manifest_list.as_deref(), &asked.manifests, cancel).await?;
     let rewrite = Arc::new(Rewrite { asked, selection, layouts });
     let mut work = Vec::new();
-    for (at, manifest) in listed.into_iter().enumerate().filter(|(_, each)| each.content == 0 && each.has_live_files())
-    {
+    let (data, deletes): (Vec<_>, Vec<_>) = listed
+        .into_iter()
+        .enumerate()
+        .filter(|(_, each)| each.has_live_files())
+        .partition(|(_, each)| each.content == 0);
+    for (at, manifest) in data {
         let layout = rewrite.layout(manifest.spec_id)?;
         if !rewrite.selection.passes_over(&manifest, &layout.types)? {
             work.push(one(store.clone(), Arc::clone(&rewrite), at, manifest, cancel.clone()));
         }
     }
     let outcomes: Vec<Outcome> = stream::iter(work).buffered(CONCURRENT_MANIFESTS).try_collect().await?;
-    let answer = rewrite.answer(outcomes);
+    let written: Vec<Rewritten> = outcomes.iter().flat_map(|outcome| outcome.rewritten.clone()).collect();
+    let mut answer = rewrite.answer(outcomes);
+    let asked = &rewrite.asked;
+    if !written.is_empty() && !asked.concurrent.is_empty() {
+        let deletes = deletes.into_iter().map(|(_, manifest)| manifest).collect();
+        let question =
+            later_deletes::Question { written, since: asked.concurrent.clone(), equality: !asked.keeps_sequence };
+        answer.deletes = later_deletes::find(store, deletes, question, &rewrite.layouts, cancel).await?;
+    }
     serde_json::to_string(&answer).map_err(|e| Error::new(Kind::Internal, e.to_string()))
 }
 
@@ -181,7 +199,7 @@ impl Rewrite {
             return Err(Error::new(Kind::Internal, "a manifest was read in two ways that differ"));
         }
         let removed: Vec<_> =
-            entries.iter().zip(&fates).map(|(entry, fate)| self.removes(entry, *fate, &mut outcome)).collect();
+            entries.iter().zip(&fates).map(|(entry, fate)| self.removes(entry, *fate, layout, &mut outcome)).collect();
         if !removed.contains(&true) {
             return Ok(outcome);
         }
@@ -200,7 +218,7 @@ impl Rewrite {
     }
 
     /// Whether an entry's file goes; notes what is selected and cannot go.
-    fn removes(&self, entry: &Entry, fate: Fate, outcome: &mut Outcome) -> bool {
+    fn removes(&self, entry: &Entry, fate: Fate, layout: &Layout, outcome: &mut Outcome) -> bool {
         let path = &entry.file.path;
         if entry.status == Status::Deleted || fate == Fate::Kept {
             return false;
@@ -214,7 +232,8 @@ impl Rewrite {
         outcome.selected += 1;
         outcome.fingerprint = outcome.fingerprint.wrapping_add(hash(path));
         if self.asked.rewritten.contains(path) {
-            outcome.rewritten.push(path.clone());
+            let partition = tuple(&entry.file.partition, &layout.types);
+            outcome.rewritten.push(Rewritten { path: path.clone(), spec_id: layout.spec.id, partition });
             return true;
         }
         if self.asked.only_rewritten {
@@ -264,8 +283,8 @@ impl Rewrite {
             answer.partial.extend(outcome.partial);
             answer.conflict = answer.conflict.or(outcome.conflict);
             partitions.extend(outcome.partitions);
-            outcome.rewritten.iter().for_each(|path| {
-                missing.remove(path);
+            outcome.rewritten.iter().for_each(|each| {
+                missing.remove(&each.path);
             });
             selected += outcome.selected;
             fingerprint = fingerprint.wrapping_add(outcome.fingerprint);

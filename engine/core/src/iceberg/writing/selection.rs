@@ -1,4 +1,4 @@
-//! Which files of a table a change removes: all, those a filter selects, or those in the partitions of new files.
+//! Which files of a table a change removes: all, those a filter selects, those in the partitions of new files, those named.
 //!
 //! Must not know: what becomes of them, stores. Neighbours: `listing` judges by filters, `rewrite` asks.
 
@@ -28,15 +28,18 @@ pub(super) enum Rule {
     Filter,
     /// By the partitions of the request's files
     Partitions,
+    /// The files that were rewritten, and no others
+    Listed,
 }
 
-type Tuple = Vec<Option<Vec<u8>>>;
+pub(super) type Tuple = Vec<Option<Vec<u8>>>;
 
 /// A rule made ready.
 pub(super) enum Selection {
     All,
     Filter(Box<Judge>),
     Partitions(HashMap<i32, Partitions>),
+    Listed(HashSet<String>),
 }
 
 /// Partitions of one spec.
@@ -54,9 +57,11 @@ impl Selection {
         files: &[String],
         layouts: &HashMap<i32, Layout>,
         files_spec: i32,
+        listed: &HashSet<String>,
     ) -> Result<Selection> {
         Ok(match rule {
             Rule::All => Selection::All,
+            Rule::Listed => Selection::Listed(listed.clone()),
             Rule::Filter => Selection::Filter(Box::new(Judge::new(request, filter)?)),
             Rule::Partitions => {
                 let mut chosen = Partitions::default();
@@ -76,7 +81,7 @@ impl Selection {
     /// Whether a manifest holds nothing that is selected, by what its list says.
     pub(super) fn passes_over(&self, manifest: &Descriptor, types: &[Option<Type>]) -> Result<bool> {
         match self {
-            Selection::All => Ok(false),
+            Selection::All | Selection::Listed(_) => Ok(false),
             Selection::Filter(judge) => Ok(judge.prune_manifest(&manifest.as_planned())?.is_some()),
             Selection::Partitions(chosen) => Ok(match chosen.get(&manifest.spec_id) {
                 Some(chosen) => !chosen.values.iter().any(|tuple| may_hold(manifest, tuple, types)),
@@ -100,6 +105,7 @@ impl Selection {
         };
         match self {
             Selection::All => by(&|_| true),
+            Selection::Listed(paths) => by(&|entry| paths.contains(&entry.file.path)),
             Selection::Filter(judge) => judge.fates(bytes, &manifest.as_planned(), cancel),
             Selection::Partitions(chosen) => by(&|entry| {
                 let chosen = chosen.get(&manifest.spec_id);

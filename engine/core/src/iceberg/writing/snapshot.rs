@@ -7,9 +7,11 @@
 //!  "specs": [...]} or null}
 //! ```
 //!
-//! The answer: `{"kept": 3, "created": 1, "replaced": 0, "added_rows": 10, "merged": [path, ...]}`, `added_rows` being the
-//! row ids handed out (v3), `merged` the manifests that were joined into a new one. No manifest is read unless the parent's list leaves counts out, as v1 may: the cost of an append does not grow with
-//! the files of the table.
+//! The answer: `{"kept": 3, "created": 1, "replaced": 0, "added_rows": 10, "merged": [path, ...], "deletes_dropped": 0,
+//! "deletes_left": 0}`, `added_rows` being the row ids handed out (v3), `merged` the manifests that were joined into a
+//! new one, the last two delete files whose manifests were left out, since every data file is younger than they are, and
+//! those that stay. No manifest is read unless the parent's list leaves counts out, as v1 may: the cost of an append does
+//! not grow with the files of the table.
 
 use std::collections::HashSet;
 
@@ -78,9 +80,30 @@ fn listed(asked: &Request, parent: Vec<Descriptor>) -> Result<(Vec<Descriptor>, 
     if replaced != asked.replaced.len() {
         return Err(invalid("a manifest that is to be replaced is not in the parent's list"));
     }
+    let deletes = drop_spent_deletes(asked, &mut manifests);
     let created = asked.added.len();
-    let counts = json!({"kept": manifests.len() - created, "created": created, "replaced": replaced});
+    let counts = json!({"kept": manifests.len() - created, "created": created, "replaced": replaced,
+        "deletes_dropped": deletes.0, "deletes_left": deletes.1});
     Ok((manifests, counts))
+}
+
+/// Leaves out delete manifests that apply to no data file any more: no delete applies to a file of a larger sequence
+/// number than its own (spec: Scan Planning). Live delete files in (those left out, those that stay).
+fn drop_spent_deletes(asked: &Request, manifests: &mut Vec<Descriptor>) -> (i64, i64) {
+    let number = |number: Option<i64>| number.unwrap_or(asked.sequence_number);
+    let data = manifests.iter().filter(|each| each.content == 0 && each.has_live_files());
+    let oldest = data.map(|each| number(each.min_sequence_number)).min();
+    let (mut dropped, mut left) = (0, 0);
+    manifests.retain(|each| {
+        if each.content == 0 {
+            return true;
+        }
+        let spent = oldest.is_none_or(|oldest| number(each.sequence_number) < oldest);
+        let live = each.files[0].unwrap_or(0).saturating_add(each.files[1].unwrap_or(0));
+        *(if spent { &mut dropped } else { &mut left }) += live;
+        !spent
+    });
+    (dropped, left)
 }
 
 fn encode(asked: &Request, manifests: &[Descriptor]) -> Result<Bytes> {
@@ -110,4 +133,40 @@ fn number_rows(manifests: &mut [Descriptor], next_row_id: Option<i64>) -> Result
         next = next.checked_add(rows).ok_or_else(|| invalid("row ids overflow"))?;
     }
     Ok(next - first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn manifest(path: &str, content: i64, sequence: Option<i64>, min: Option<i64>, live: i64) -> Descriptor {
+        Descriptor {
+            path: path.to_string(),
+            content,
+            sequence_number: sequence,
+            min_sequence_number: min,
+            files: [Some(live), Some(0), Some(0)],
+            ..Descriptor::default()
+        }
+    }
+
+    fn left(data: &[Descriptor]) -> ((i64, i64), Vec<String>) {
+        let asked = json!({"format_version": 2, "snapshot_id": 9, "parent_snapshot_id": null, "sequence_number": 9,
+            "location": "", "parent_list": null, "next_row_id": null, "merge": null});
+        let deletes = [("d4", 4), ("d5", 5), ("d6", 6)].map(|(path, at)| manifest(path, 1, Some(at), Some(1), 2));
+        let mut manifests: Vec<_> = data.iter().cloned().chain(deletes).collect();
+        let counts = drop_spent_deletes(&request(&asked.to_string()).unwrap(), &mut manifests);
+        (counts, manifests.into_iter().filter(|each| each.content == 1).map(|each| each.path).collect())
+    }
+
+    #[test]
+    fn deletes_older_than_every_data_file_are_left_out() {
+        let at = |min: i64| manifest("m", 0, Some(8), Some(min), 1);
+        assert_eq!(left(&[at(7), at(5)]), ((2, 4), vec!["d5".to_string(), "d6".to_string()]));
+        assert_eq!(left(&[at(0)]), ((0, 6), vec!["d4".to_string(), "d5".to_string(), "d6".to_string()]));
+        // A manifest of this snapshot, one without live files, and none at all
+        assert_eq!(left(&[manifest("new", 0, None, None, 1)]), ((6, 0), Vec::new()));
+        assert_eq!(left(&[manifest("gone", 0, Some(1), Some(1), 0)]), ((6, 0), Vec::new()));
+        assert_eq!(left(&[]), ((6, 0), Vec::new()));
+    }
 }

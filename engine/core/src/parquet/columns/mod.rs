@@ -2,11 +2,12 @@
 //!
 //! A part belongs to one row group and is filled by one task: page by page by the direct decoder, which writes into the
 //! part's memory itself, or batch by batch by the crate's reader ([`ColumnPart::append`]). Inside: [`views`] strings whose
-//! bytes stay in their pages; [`ends`] contiguous strings and lists of numbers; [`validity`] nulls. Nested values are
-//! kept as they come and joined at the end.
+//! bytes stay in their pages; [`ends`] contiguous strings and lists of numbers; [`categories`] strings as positions in a
+//! dictionary; [`validity`] nulls. Nested values are kept as they come and joined at the end.
 //!
 //! Must not know: files, Parquet, where a batch came from.
 
+pub mod categories;
 pub mod ends;
 pub mod validity;
 pub mod views;
@@ -18,10 +19,11 @@ use arrow_array::types::{BinaryViewType, StringViewType};
 use arrow_array::{Array, ArrayRef, make_array, new_empty_array, new_null_array};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, NullBuffer};
 use arrow_data::ArrayDataBuilder;
-use arrow_schema::{DataType, FieldRef};
+use arrow_schema::{DataType, FieldRef, TimeUnit};
 
 use crate::arena::{Account, Frozen, Region, Slot};
 use crate::error::{Error, Kind, Result};
+use categories::{CODE_BYTES, Categories};
 use ends::{EndsPart, EndsPiece, EndsTarget};
 use validity::Validity;
 use views::{Buffers, VIEW_BYTES, ViewPart};
@@ -61,6 +63,7 @@ enum Layout {
     Bits,
     Views(Frozen, Buffers),
     Ends(EndsTarget),
+    Codes(Frozen, Categories),
     Joined,
 }
 
@@ -79,6 +82,13 @@ pub enum PartStore {
     Views(ViewPart),
     /// Contiguous strings, lists of numbers
     Ends(EndsPart),
+    /// Positions in a dictionary of strings
+    Codes {
+        /// All rows of the part
+        slot: Slot,
+        /// The dictionary, which all parts share
+        categories: Categories,
+    },
     /// All else
     Joined(Vec<ArrayRef>),
 }
@@ -143,11 +153,16 @@ impl ColumnTarget {
         let (data_type, rows) = (self.field.data_type(), self.rows.iter().sum());
         let nulls: Vec<_> = pieces.iter().zip(&self.rows).map(|(piece, rows)| (piece.nulls.clone(), *rows)).collect();
         let nulls = validity::join(&nulls, rows);
-        let array = ArrayDataBuilder::new(data_type.clone()).len(rows).nulls(nulls);
+        let array = ArrayDataBuilder::new(data_type.clone()).len(rows).nulls(nulls.clone());
         assemble(match self.layout {
             Layout::Joined => return join(data_type, pieces),
             Layout::Fixed(frozen) => array.add_buffer(frozen.freeze()?),
             Layout::Bits => array.add_buffer(join_bits(&pieces, rows).into_inner()),
+            Layout::Codes(frozen, categories) => {
+                let DataType::Dictionary(_, values) = data_type else { return Err(unfinished()) };
+                let (codes, values) = categories.finish(frozen, nulls.as_ref(), values)?;
+                array.add_buffer(codes).add_child_data(values.to_data())
+            }
             Layout::Views(frozen, buffers) => array.add_buffer(frozen.freeze()?).add_buffers(buffers.take()),
             Layout::Ends(target) => {
                 let left = pieces.into_iter().filter_map(|piece| match piece.left {
@@ -198,6 +213,13 @@ fn stores(
             let parts = slots.into_iter().map(part).collect();
             Ok((Layout::Views(frozen, buffers), parts))
         }
+        (DataType::Dictionary(_, _), _) => {
+            let (frozen, slots) = split(CODE_BYTES)?;
+            let categories = Categories::new(account.clone());
+            let part = |slot| PartStore::Codes { slot, categories: categories.clone() };
+            let parts = slots.into_iter().map(part).collect();
+            Ok((Layout::Codes(frozen, categories), parts))
+        }
         (data_type, Some(width)) if placed || !data_type.is_nested() => {
             let (target, parts) = EndsTarget::new(shapes, width, account)?;
             Ok((Layout::Ends(target), parts.into_iter().map(PartStore::Ends).collect()))
@@ -238,10 +260,16 @@ impl ColumnPart {
         Ok(())
     }
 
-    /// Appends a batch of the column's own type; views too where the column is contiguous strings.
+    /// Appends a batch of the column's own type; views too where the column is contiguous strings, and dates where it
+    /// is seconds.
     pub fn append(&mut self, array: &ArrayRef) -> Result<()> {
+        if let (DataType::Date32, DataType::Timestamp(TimeUnit::Second, None)) = (array.data_type(), &self.data_type) {
+            let seconds = arrow_cast::cast(array, &self.data_type);
+            return self.append(&seconds.map_err(|e| Error::new(Kind::Internal, format!("dates as seconds: {e}")))?);
+        }
         let same = match (array.data_type(), &self.data_type) {
             (DataType::Utf8View, DataType::LargeUtf8) | (DataType::BinaryView, DataType::LargeBinary) => true,
+            (DataType::Utf8View | DataType::BinaryView, DataType::Dictionary(_, _)) => true,
             (theirs, ours) => theirs == ours,
         };
         if !same {
@@ -264,6 +292,10 @@ impl ColumnPart {
                 _ => part.append(row, array.as_byte_view::<BinaryViewType>())?,
             },
             PartStore::Ends(part) => append_to_ends(part, row, array)?,
+            PartStore::Codes { slot, categories } => {
+                let codes = encode(categories, array)?;
+                slot[row * CODE_BYTES..(row + array.len()) * CODE_BYTES].copy_from_slice(&codes);
+            }
             PartStore::Joined(arrays) => arrays.push(Arc::clone(array)),
         }
         if !matches!(self.store, PartStore::Joined(_)) {
@@ -286,7 +318,7 @@ impl ColumnPart {
         self.written = 0;
         self.validity = Validity::new(self.rows);
         match &mut self.store {
-            PartStore::Fixed { .. } => {}
+            PartStore::Fixed { .. } | PartStore::Codes { .. } => {}
             PartStore::Bits(bits) => bits.truncate(0),
             PartStore::Views(part) => part.reset()?,
             PartStore::Ends(part) => part.reset(),
@@ -302,7 +334,8 @@ impl ColumnPart {
             return Err(Error::new(Kind::ParquetDecoding, message));
         }
         let left = match self.store {
-            PartStore::Fixed { .. } => Left::Nothing, // drops the slot: its bytes are written
+            // drops the slot: its bytes are written
+            PartStore::Fixed { .. } | PartStore::Codes { .. } => Left::Nothing,
             PartStore::Bits(bits) => Left::Bits(bits.build()),
             PartStore::Views(part) => part.finish().map(|()| Left::Nothing)?,
             PartStore::Ends(part) => Left::Ends(part.finish()),
@@ -332,6 +365,19 @@ fn append_to_ends(part: &mut EndsPart, row: usize, array: &ArrayRef) -> Result<(
         DataType::LargeList(_) => append_lists(part, row, array),
         other => Err(Error::new(Kind::Internal, format!("{other} in a column of strings or lists"))),
     }
+}
+
+/// The positions of a batch of views; a null has that of the empty string.
+fn encode(categories: &Categories, array: &ArrayRef) -> Result<Vec<u8>> {
+    let mut codes = Vec::with_capacity(array.len() * CODE_BYTES);
+    match array.data_type() {
+        DataType::Utf8View => {
+            let strings = array.as_string_view().iter();
+            categories.encode(strings.map(|text| text.unwrap_or_default().as_bytes()), &mut codes)?;
+        }
+        _ => categories.encode(array.as_binary_view().iter().map(Option::unwrap_or_default), &mut codes)?,
+    }
+    Ok(codes)
 }
 
 fn append_lists(part: &mut EndsPart, row: usize, array: &ArrayRef) -> Result<()> {

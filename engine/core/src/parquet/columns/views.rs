@@ -190,7 +190,8 @@ impl ViewPart {
 
     pub(super) fn finish(mut self) -> Result<()> {
         self.close_space()?;
-        if let Pages::Copied { place, bytes } = self.pages {
+        if let Pages::Copied { place, mut bytes } = self.pages {
+            bytes.shrink_to_fit(); // it grew by doubling, and stays as long as the column
             self.buffers.put(place, Buffer::from_vec(bytes));
         }
         Ok(())

@@ -29,6 +29,8 @@ pub enum Convert {
     WidenUnsigned,
     /// float to double
     WidenFloat,
+    /// 32-bit days to 64-bit seconds
+    DaysToSeconds,
     /// 32 to 128 bits
     Decimal32,
     /// 64 to 128 bits
@@ -41,6 +43,7 @@ pub enum Convert {
 
 const JULIAN_DAY_OF_1970: i64 = 2_440_588;
 const MICROSECONDS_A_DAY: i64 = 86_400_000_000;
+const SECONDS_A_DAY: i64 = 86_400;
 
 impl Convert {
     /// Bytes of a stored value.
@@ -76,6 +79,9 @@ impl Convert {
             Convert::Widen => each(stored, out, |value| i64::from(i32::from_le_bytes(value)).to_le_bytes()),
             Convert::WidenUnsigned => each(stored, out, |value| u64::from(u32::from_le_bytes(value)).to_le_bytes()),
             Convert::WidenFloat => each(stored, out, |value| f64::from(f32::from_le_bytes(value)).to_le_bytes()),
+            Convert::DaysToSeconds => {
+                each(stored, out, |days| (i64::from(i32::from_le_bytes(days)) * SECONDS_A_DAY).to_le_bytes());
+            }
             Convert::Decimal32 => each(stored, out, |value| i128::from(i32::from_le_bytes(value)).to_le_bytes()),
             Convert::Decimal64 => each(stored, out, |value| i128::from(i64::from_le_bytes(value)).to_le_bytes()),
             Convert::DecimalBytes(16) => each(stored, out, |value| i128::from_be_bytes(value).to_le_bytes()),

@@ -70,7 +70,9 @@ impl Plan {
 }
 
 fn flat(column: &ColumnDescriptor, from: &DataType, to: &DataType) -> Option<Values> {
-    use Convert::{Copy, Decimal32, Decimal64, DecimalBytes, ToByte, ToShort, Widen, WidenFloat, WidenUnsigned};
+    use Convert::{
+        Copy, DaysToSeconds, Decimal32, Decimal64, DecimalBytes, ToByte, ToShort, Widen, WidenFloat, WidenUnsigned,
+    };
     use DataType::{
         BinaryView, Boolean, Decimal128, FixedSizeBinary, Float16, Float32, Float64, Int8, Int16, Int32, Int64,
         LargeBinary, LargeUtf8, UInt8, UInt16, UInt32, Utf8View,
@@ -89,6 +91,9 @@ fn flat(column: &ColumnDescriptor, from: &DataType, to: &DataType) -> Option<Val
         (Physical::INT32, Int16 | UInt16, to) if from == to => Values::Fixed(ToShort),
         (Physical::INT32, Int32, Int64) => Values::Fixed(Widen),
         (Physical::INT32, UInt32, Int64) => Values::Fixed(WidenUnsigned),
+        (Physical::INT32, DataType::Date32, DataType::Timestamp(TimeUnit::Second, None)) => {
+            Values::Fixed(DaysToSeconds)
+        }
         (Physical::FLOAT, Float32, Float64) => Values::Fixed(WidenFloat),
         (Physical::INT96, DataType::Timestamp(TimeUnit::Microsecond, _), to) if same(from, to) => {
             Values::Fixed(Convert::Int96)
@@ -108,6 +113,9 @@ fn flat(column: &ColumnDescriptor, from: &DataType, to: &DataType) -> Option<Val
         (Physical::BYTE_ARRAY, Utf8View | BinaryView, Utf8View | LargeUtf8) => Values::Strings { utf8: true },
         (Physical::BYTE_ARRAY, Utf8View | BinaryView, BinaryView | LargeBinary) => {
             Values::Strings { utf8: *from == Utf8View }
+        }
+        (Physical::BYTE_ARRAY, Utf8View | BinaryView, DataType::Dictionary(_, values)) => {
+            Values::Strings { utf8: *from == Utf8View || **values == LargeUtf8 }
         }
         (Physical::INT32 | Physical::FLOAT, from, to) if same(from, to) && from.primitive_width() == Some(4) => {
             Values::Fixed(Copy(4))

@@ -34,6 +34,8 @@ pub struct Scratch {
     pub dictionary_spans: Vec<Span>,
     /// whose bytes are these
     pub words: Vec<u8>,
+    /// Positions in the dictionary of the column's categories
+    pub codes: Vec<u8>,
     /// Integers of differences
     pub numbers: Vec<i64>,
     /// Strings within a page

@@ -47,7 +47,6 @@ impl Span {
     }
 
     /// Its bytes in `page`.
-    #[cfg(test)]
     pub fn of<'a>(&self, page: &'a [u8]) -> &'a [u8] {
         page.get(self.start as usize..).and_then(|rest| rest.get(..self.length())).unwrap_or_default()
     }

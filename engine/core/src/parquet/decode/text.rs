@@ -1,4 +1,5 @@
-//! Pages of strings into a part: views of bytes that stay where they were decompressed, or contiguous bytes.
+//! Pages of strings into a part: views of bytes that stay where they were decompressed, contiguous bytes, or positions
+//! in a dictionary of the column's.
 //!
 //! A page's strings are first found ([`Text`]), dense, in memory that views may point into or in memory of the thread's.
 //! Must not know: how columns are joined.
@@ -8,7 +9,7 @@ use super::fixed::{look_up_values, pick};
 use super::page::{Encoding, Page};
 use super::scratch::sized;
 use super::strings::{self, PADDING, Span};
-use super::walk::{Decoder, PageRows, body_length};
+use super::walk::{CODES, Decoder, PageRows, body_length};
 use super::{Refusal, codec, no_dictionary, spread, too_many};
 use crate::parquet::columns::PartStore;
 use crate::parquet::columns::views::{Space, VIEW_BYTES};
@@ -69,6 +70,11 @@ impl Decoder {
                 if let Some(space) = space {
                     part.put(space, if long { length } else { 0 });
                 }
+            }
+            PartStore::Codes { categories, .. } => {
+                self.scratch.dictionary.clear();
+                let strings = self.scratch.spans.iter().map(|span| span.of(&memory));
+                categories.encode(strings, &mut self.scratch.dictionary)?;
             }
             _ => self.scratch.dictionary_spans.clone_from(&self.scratch.spans),
         }
@@ -217,6 +223,19 @@ impl Decoder {
         part.commit(given, length);
         self.done(text, false);
         self.append_validity(rows, present);
+        Ok(())
+    }
+
+    /// The positions of a page's strings in the column's dictionary.
+    pub fn codes(&mut self, page: &Page<'_>, rows: &PageRows, utf8: bool) -> Result<(), Refusal> {
+        let text = self.text(page, rows, utf8, false)?;
+        let mut codes = std::mem::take(&mut self.scratch.codes);
+        codes.clear();
+        let PartStore::Codes { categories, .. } = &self.part.store else { return Err(Refusal::Unsupported) };
+        categories.encode(self.scratch.spans.iter().map(|span| span.of(text.values())), &mut codes)?;
+        self.place(CODES, Encoding::Plain, &codes, rows, text.present)?;
+        self.scratch.codes = codes;
+        self.done(text, false);
         Ok(())
     }
 

@@ -11,8 +11,12 @@ use super::lists::{self, Lists};
 use super::page::{self, Encoding, Found, Kind as PageKind, Page};
 use super::scratch::{Scratch, sized};
 use super::{Chunk, Opened, Plan, Refusal, Values, codec, levels, spread, too_many};
+use crate::parquet::columns::categories::CODE_BYTES;
 use crate::parquet::columns::{ColumnPart, PartStore};
 use crate::runtime::Cancel;
+
+/// Positions in a dictionary of strings are numbers as they are.
+pub(super) const CODES: Convert = Convert::Copy(CODE_BYTES);
 
 /// One column chunk on its way into its part.
 pub struct Decoder {
@@ -189,6 +193,10 @@ impl Decoder {
             (PartStore::Bits(_), Values::Boolean) => self.booleans(page, &rows)?,
             (PartStore::Views(_), Values::Strings { utf8 }) => self.views(page, &rows, utf8)?,
             (PartStore::Ends(_), Values::Strings { utf8 }) => self.contiguous(page, &rows, utf8)?,
+            (PartStore::Codes { .. }, Values::Strings { .. }) if page.encoding == Encoding::Dictionary => {
+                self.fixed(page, &rows, CODES)?;
+            }
+            (PartStore::Codes { .. }, Values::Strings { utf8 }) => self.codes(page, &rows, utf8)?,
             _ => return Err(Refusal::Unsupported),
         }
         Ok(self.part.advance(rows.kept())?)
@@ -289,21 +297,35 @@ impl Decoder {
         let mut memory = std::mem::take(&mut self.scratch.page);
         let opened = self.open(page, false, &mut memory)?;
         let present = self.present(&opened, rows.all)?;
+        self.place(convert, page.encoding, opened.values, rows, present)?;
+        self.scratch.page = memory;
+        Ok(())
+    }
+
+    /// Values of fixed width to the rows of the page that hold one, `present` of them.
+    pub(super) fn place(
+        &mut self,
+        convert: Convert,
+        encoding: Encoding,
+        values: &[u8],
+        rows: &PageRows,
+        present: usize,
+    ) -> Result<(), Refusal> {
         let width = convert.width();
         let mut aside = std::mem::take(&mut self.scratch.rows);
         let row = self.part.written();
-        let PartStore::Fixed { slot, width: ours } = &mut self.part.store else { return Err(Refusal::Unsupported) };
-        if *ours != width {
-            return Err(Refusal::Unsupported);
-        }
+        let slot = match &mut self.part.store {
+            PartStore::Fixed { slot, width: ours } if *ours == width => slot,
+            PartStore::Codes { slot, .. } if width == CODE_BYTES => slot,
+            _ => return Err(Refusal::Unsupported),
+        };
         let target = slot.get_mut(row * width..(row + rows.kept()) * width).ok_or_else(too_many)?;
         match &rows.wanted {
             None => {
-                dense_rows(convert, page.encoding, opened.values, target, present, &mut self.scratch)?;
+                dense_rows(convert, encoding, values, target, present, &mut self.scratch)?;
             }
             Some((wanted, _)) => {
                 let is_dense = present == rows.all;
-                let (encoding, values) = (page.encoding, opened.values);
                 let chosen = (rows.all, wanted.as_slice());
                 if !is_dense || !fixed::wanted(convert, encoding, values, chosen, target, &mut self.scratch)? {
                     let all = sized(&mut aside, rows.all * width)?;
@@ -313,7 +335,7 @@ impl Decoder {
             }
         }
         self.append_validity(rows, present);
-        (self.scratch.page, self.scratch.rows) = (memory, aside);
+        self.scratch.rows = aside;
         Ok(())
     }
 
