@@ -94,8 +94,14 @@ def metastores(server_dir: Path, jdk: Path) -> Iterator[Callable[[str], HiveMeta
         each.stop()
 
 
+@pytest.fixture(scope="session")
+def metastore(metastores: Callable[[str], HiveMetastore]) -> HiveMetastore:
+    """A Hive Metastore 2.3.10."""
+    return metastores("2.3.10")
+
+
 @pytest.fixture(params=VERSIONS)
-def metastore(request: pytest.FixtureRequest, metastores: Callable[[str], HiveMetastore]) -> HiveMetastore:
+def any_metastore(request: pytest.FixtureRequest, metastores: Callable[[str], HiveMetastore]) -> HiveMetastore:
     """Each version of the Hive Metastore in turn."""
     return metastores(request.param)
 

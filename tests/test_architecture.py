@@ -38,19 +38,24 @@ PYTHON_ALLOWED = {
     "credentials": {"errors", "config", "surroundings", "_engine"},
     "iceberg": {"errors"},
     "filters": {"errors"},
-    "catalog": {"errors", "config", "credentials", "iceberg", "_engine"},
+    "metastore": {"errors", "iceberg"},
+    "catalog": {"errors", "config", "credentials", "iceberg", "metastore", "_engine"},
     "access": {"errors", "config", "catalog", "_engine"},
     "handoff": {"errors", "_engine", "column"},
     "column": {"errors", "_engine", "handoff", "dataframe"},
     "dataframe": {"errors", "_engine", "column", "fastdata", "handoff", "files", "progress"},
     "files": {
-        *("errors", "config", "credentials", "filters", "iceberg", "plan", "progress", "dataframe", "surroundings"),
-        "_engine",
+        *("errors", "config", "credentials", "filters", "hive", "iceberg", "plan", "progress", "dataframe"),
+        *("surroundings", "_engine"),
     },
     "stream": {"dataframe", "_engine"},
     "plan": {"errors", "access", "iceberg", "dataframe", "progress", "stream", "surroundings", "_engine"},
     "writing": {
         *("errors", "access", "catalog", "filters", "iceberg", "plan", "dataframe", "surroundings"),
+        "_engine",
+    },
+    "hive": {
+        *("errors", "access", "catalog", "filters", "iceberg", "metastore", "plan", "writing", "dataframe"),
         "_engine",
     },
     "inspection": {"errors", "access", "iceberg", "plan", "writing", "dataframe", "_engine"},
@@ -60,7 +65,7 @@ PYTHON_ALLOWED = {
     },
     "table": {
         *("errors", "access", "catalog", "fastdata", "filters", "iceberg", "plan", "writing", "inspection"),
-        *("dataframe", "_engine"),
+        *("hive", "dataframe", "_engine"),
     },
     "cli": {"errors", "table", "catalog", "plan", "files", "config", "dataframe"},
 }

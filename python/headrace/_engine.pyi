@@ -64,10 +64,17 @@ class FileList:
         """`count` lists that together mean the same rows, balanced by "bytes" or "rows"; see
         engine/core/src/iceberg/shards.rs."""
     @property
-    def total_rows(self) -> int: ...
+    def total_rows(self) -> int | None:
+        """None where nobody counted the rows of some file."""
     @property
     def total_bytes(self) -> int: ...
     def locations(self) -> list[str]: ...
+    @staticmethod
+    def of_files(
+        locations: Sequence[str], sizes: Sequence[int], partitions: Sequence[tuple[int, Column]], specs: str
+    ) -> FileList:
+        """Whole files that no manifest names. `partitions`: a value a file for each partition field, by its id, in the
+        column's own type; `specs`: the JSON list of the one partition spec, whose id is 0."""
     def to_bytes(self) -> bytes: ...
     @staticmethod
     def from_bytes(data: bytes) -> FileList: ...
@@ -176,8 +183,11 @@ def read_parquet(
     request: str,
     filter: str | None = None,
     progress: Callable[[int, int], None] | None = None,
+    folders: Sequence[Column] = (),
 ) -> Frame:
-    """Load Parquet files without a table: the first file's schema, columns by name."""
+    """Load Parquet files without a table: the first file's schema, columns by name. `folders`: columns that the files'
+    folders stand for, a value a file; they come last and replace columns of their names, and filters know them by the
+    ids 1048576, 1048577, ..."""
 
 def write(
     store: Store,

@@ -110,8 +110,11 @@ class TableAccess:
             return self.catalog.load_table(self.identifier)
         return load_static(str(self.location), self._properties)
 
-    def _allowed(self, loaded: LoadedTable) -> list[str]:
-        """Prefixes that the table may be read from (metadata is untrusted: a manifest could name any file)."""
+    def _allowed(self, loaded: LoadedTable) -> list[str] | None:
+        """Prefixes that the table may be read from (metadata is untrusted: a manifest could name any file). None for a
+        Hive table: its files are found by listing folders that the metastore names, wherever these are."""
+        if loaded.hive is not None:
+            return None
         metadata = loaded.metadata
         found = [metadata.location, *(metadata.properties.get(each, "") for each in _DATA_LOCATIONS)]
         if loaded.metadata_location:

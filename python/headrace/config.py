@@ -40,7 +40,8 @@ _NO_SECRET = re.compile(r"(expires-at|expires-in|-uri$|-url$|-enabled$|-endpoint
 _PLAIN = """type uri warehouse credential token scope audience resource oauth2-server-uri prefix location-map
     allowed-locations snapshot-loading-mode namespace-separator rest-namespace-separator rest-page-size schema_version
     init_catalog_tables py-catalog-impl py-io-impl downcast-ns-timestamp-to-us-on-write echo pool_pre_ping
-    ssl auth""".split()  # noqa: SIM905
+    ssl auth ugi engine.hive.lock-enabled lock-check-min-wait-time lock-check-max-wait-time
+    lock-check-retries""".split()  # noqa: SIM905
 _REST = "sigv4-enabled signing-region signing-name sigv4.max-retries access-key-id secret-access-key session-token"
 _S3 = """endpoint region access-key-id secret-access-key session-token session-token-expires-at-ms profile-name
     anonymous force-virtual-addressing path-style-access resolve-region proxy-uri connect-timeout request-timeout signer
@@ -49,10 +50,13 @@ _S3 = """endpoint region access-key-id secret-access-key session-token session-t
 _CLIENT = """region access-key-id secret-access-key session-token profile-name role-arn role-session-name
     refresh-credentials-endpoint refresh-credentials-enabled credentials-provider"""
 _GLUE = "id endpoint region access-key-id secret-access-key session-token profile-name skip-archive max-retries"
+_HIVE = """thrift.transport thrift.timeout-ms lock-timeout-ms lock-heartbeat-interval-ms hive2-compatible
+    kerberos-authentication kerberos-service-name metastore.sasl.enabled"""
 KNOWN_PROPERTIES = frozenset(
     [
         *_PLAIN,
-        *(f"{prefix}.{name}" for prefix, names in (("rest", _REST), ("s3", _S3), ("client", _CLIENT), ("glue", _GLUE))
+        *(f"{prefix}.{name}" for prefix, names in (("rest", _REST), ("s3", _S3), ("client", _CLIENT), ("glue", _GLUE),
+                                    ("hive", _HIVE))
           for name in names.split()),
     ]
 )  # fmt: skip

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace import config, credentials, surroundings
 from headrace.errors import InvalidArgument, ObjectNotFound
+from headrace.hive.folders import FolderFiles, of_paths, parquet_below
 from headrace.plan import ProgressOption
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def read_parquet(
     properties: Mapping[str, str] | None = None,
     *,
     params: Mapping[str, Any] | None = None,
+    hive_partitioning: bool = False,
     limit: int | None = None,
     strings: str = "view",
     dates: str = "date",
@@ -48,6 +50,10 @@ def read_parquet(
         As in `Table.scan`; exact, row by row.
     properties : mapping of str to str or None
         Storage properties (`s3.endpoint`, ...).
+    hive_partitioning : bool, default False
+        Folders such as `ds=2026-01-01/` below the given ones are columns, in the order of the folders, after those of
+        the files; files that a filter on them leaves out are not opened. Their types are inferred: whole numbers,
+        dates, else text. Hidden files (names that begin with "_" or ".") and empty ones are left out.
     params, limit, strings, dates, categories, progress, num_threads, memory_limit
         As in `Table.scan` and `ScanPlan.load`.
 
@@ -77,22 +83,31 @@ def read_parquet(
     named = [os.fspath(each) for each in paths]
     storage, refresh = _storage(given, named)
     store = _engine.Store(storage, refresh=refresh)
-    locations = [found for each in named for found in _expand(store, each)]
+    expand = _hive_files if hive_partitioning else _files
+    files = expand(store, named)
     threads = surroundings.threads(num_threads)
     request: dict[str, Any] = {"limit": limit, "strings": strings, "dates": dates, "threads": threads}
     request["memory_limit"] = memory_limit
     expression = as_filter(filter, params)
     bound = None
     if columns is not None or expression is not None or categories:
-        schema = Schema.from_json(json.loads(_engine.parquet_schema(store, locations[0])))
+        schema = files.schema(Schema.from_json(json.loads(_engine.parquet_schema(store, files.locations[0]))))
         if expression is not None:
-            bound = bind(expression, schema).to_engine_json()
+            found = bind(expression, schema)
+            bound = found.to_engine_json()
+            left = files.pruned(found)
+            if not left.locations:  # the first file tells what columns there are
+                left = FolderFiles(files.locations[:1], files.keys, files.values[:1])
+                request["limit"] = 0
+            files = left
         if categories:
             request["categories"] = schema.select(categories).names
         if columns is not None:
             fields = [schema.find_field(each) for each in columns]
             request["columns"] = [schema.fields.index(each) for each in fields if _is_top_level(schema, each)]
-    frame = _engine.read_parquet(store, locations, json.dumps(request), bound, resolve(progress))
+    frame = _engine.read_parquet(
+        store, files.locations, json.dumps(request), bound, resolve(progress), folders=files.columns()
+    )
     return MetaflowDataFrame(frame)
 
 
@@ -118,10 +133,34 @@ def _storage(given: dict[str, str], locations: Sequence[str]) -> tuple[dict[str,
     return credentials.only_storage(given), None
 
 
+def _files(store: Store, locations: Sequence[str]) -> FolderFiles:
+    found = [each for location in locations for each in _expand(store, location)]
+    return FolderFiles(found, (), [()] * len(found))
+
+
+def _hive_files(store: Store, locations: Sequence[str]) -> FolderFiles:
+    """The files below folders, with what the folders stand for."""
+    listed: list[tuple[str, str]] = []
+    for location in map(_folder, locations):
+        if not location.endswith("/"):
+            hint = "give the folder that holds the key=value folders"
+            raise InvalidArgument("hive_partitioning is for folders", hint=hint)
+        listed += parquet_below(location, store.list(location))
+    if not listed:
+        raise ObjectNotFound("no Parquet file here", location=locations[0], hint="give another folder")
+    return of_paths(listed)
+
+
+def _folder(location: str) -> str:
+    """A location; that of a local folder ends in a slash, as remote ones do."""
+    if "://" not in location and not location.startswith("file:"):
+        return os.path.abspath(location) + ("/" if location.endswith("/") or os.path.isdir(location) else "")
+    return location
+
+
 def _expand(store: Store, location: str) -> list[str]:
     """The file itself, or every Parquet file below a folder."""
-    if "://" not in location and not location.startswith("file:"):
-        location = os.path.abspath(location) + ("/" if location.endswith("/") or os.path.isdir(location) else "")
+    location = _folder(location)
     if not location.endswith("/"):
         return [location]
     found = [each for each, _ in store.list(location) if each.endswith((".parquet", ".parq"))]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
@@ -52,6 +52,8 @@ class _Scan:
     filter_json: str | None
     name_mapping: list[dict[str, Any]] | None
     limit: int | None
+    matching: Mapping[str, Any] | None = None
+    """How files' columns are told apart where they have no ids (engine/core/src/load/request.rs); None: by ids."""
 
     @property
     def num_files(self) -> int:
@@ -59,8 +61,9 @@ class _Scan:
         return len(self.files)
 
     @property
-    def rows(self) -> int:
-        """Rows in those files before row deletes; with deletes or a filter, fewer may come."""
+    def rows(self) -> int | None:
+        """Rows in those files before row deletes; with deletes or a filter, fewer may come. None where nobody counted
+        them (Hive tables)."""
         return self.files.total_rows
 
     @property
@@ -232,6 +235,7 @@ class _Scan:
                 "strings": strings,
                 "categories": schema.select(categories).names if categories else [],
                 **options,
+                **(self.matching or {}),
             }
         )
 
@@ -263,13 +267,15 @@ class _Scan:
         self.__dict__.update(state)
 
     def _summary(self) -> str:
-        parts = [f"{self.num_files:,} files", f"{self.rows:,} rows", _size(self.bytes)]
+        rows = "rows not counted" if self.rows is None else f"{self.rows:,} rows"
+        parts = [f"{self.num_files:,} files", rows, _size(self.bytes)]
         parts.append(f"{len(self.schema.fields)} of {len(self.table_schema.fields)} columns")
         if self.filter_text:
             parts.append(f"where {self.filter_text}")
         if self.limit is not None:
             parts.append(f"limit {self.limit:,}")
-        return f"{self.access.name}@{self.snapshot_id}: " + ", ".join(parts)
+        at = "" if self.snapshot_id is None and self.matching else f"@{self.snapshot_id}"
+        return f"{self.access.name}{at}: " + ", ".join(parts)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -340,8 +346,12 @@ class ScanPlan(_Scan):
             )
         if self.limit is not None:
             raise InvalidArgument("a plan with a limit is not split", hint="load it, or split it without the limit")
+        rows = self.rows
+        if by == "rows" and rows is None:
+            hint = "split it by bytes: their files say how many rows they have when they are opened"
+            raise InvalidArgument("nobody counted the rows of a Hive table's files", hint=hint)
         if n is None:
-            whole = self.rows if by == "rows" else self.bytes
+            whole = rows if by == "rows" and rows is not None else self.bytes
             n = max(1, -(-whole // _positive("target_size", target_size)))
         lists = self.files.split(_positive("n", n), by)
         surroundings.tell_of_splits(len(lists))
@@ -358,6 +368,8 @@ class ScanPlan(_Scan):
         """
         lines = [self._summary()]
         files, manifests = self.report.get("files", {}), self.report.get("manifests", {})
+        if partitions := self.report.get("partitions"):
+            lines.append(f"  partitions: {partitions['kept']:,} kept of {_known(partitions['total'])}")
         if manifests:
             lines.append(f"  manifests: {manifests['read']} read, {manifests['pruned']} pruned of {manifests['total']}")
         if files:

@@ -18,6 +18,7 @@ from headrace.catalog import Catalog, LoadedTable, load_catalog
 from headrace.catalog.identifiers import parse_identifier
 from headrace.errors import InvalidArgument
 from headrace.fastdata.tables import FastDataTable
+from headrace.hive.surface import HiveWrites
 from headrace.iceberg import Schema, Snapshot, TableMetadata, select_snapshot
 from headrace.iceberg.snapshots import MAIN
 from headrace.inspection import Inspection
@@ -26,7 +27,6 @@ from headrace.writing.administration import Administration
 from headrace.writing.create import create
 from headrace.writing.maintenance import Maintenance
 from headrace.writing.manifests import plan_request
-from headrace.writing.surface import Writes
 
 if TYPE_CHECKING:
     import pandas
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from headrace.filters import Expression
 
 
-class Table(FastDataTable, Writes, Administration, Maintenance, Inspection):
+class Table(FastDataTable, HiveWrites, Administration, Maintenance, Inspection):
     """A warehouse table, pinned to one snapshot until it is written to: then it shows what it wrote.
 
     Parameters
@@ -247,13 +247,13 @@ class Table(FastDataTable, Writes, Administration, Maintenance, Inspection):
 
     @property
     def is_iceberg(self) -> bool:
-        """True: legacy Hive tables are not read by this version."""
-        return True
+        """Whether it is an Iceberg table."""
+        return not self.is_hive
 
     @property
     def is_hive(self) -> bool:
-        """False."""
-        return False
+        """Whether it is a legacy Hive table: folders of files that a metastore lists."""
+        return self._access.loaded().hive is not None
 
     @property
     def partition_columns(self) -> list[str]:
@@ -317,6 +317,11 @@ class Table(FastDataTable, Writes, Administration, Maintenance, Inspection):
 
         if limit is not None and (not isinstance(limit, int) or limit < 0):
             raise InvalidArgument(f"limit is a number of rows, found {limit!r}")
+        if (hive := self._access.loaded().hive) is not None:
+            from headrace.hive.planning import plan_scan
+
+            with self._access.naming():
+                return plan_scan(self._access, hive, as_filter(filter, params), columns, limit)
         snapshot, table_schema = self._selected
         metadata = self.metadata
         with self._access.naming():
@@ -372,6 +377,9 @@ class Table(FastDataTable, Writes, Administration, Maintenance, Inspection):
         rows = (snapshot.summary or {}).get("total-records") if snapshot else None
         size = f", {int(rows):,} rows" if rows and rows.isdigit() else ""
         columns = f"{len(self.snapshot_schema.fields)} columns"
+        if self.is_hive:
+            keys = f", partitioned by {', '.join(self.partition_columns)}" if self.partition_columns else ""
+            return f"<Table {self._access.name}: Hive, {columns}{keys}>"
         return f"<Table {self._access.name}: v{self.metadata.format_version}, {columns}{size}, {at}>"
 
     def __reduce__(self) -> tuple[Any, ...]:

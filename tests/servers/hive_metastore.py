@@ -61,7 +61,7 @@ class HiveMetastore:
         major, fresh = version[0], not (folder / "database").exists()
         folder.mkdir(parents=True, exist_ok=True)
         class_path = _class_path(major)
-        classes = jvm.compiled(["ObjectStore", f"Metastore{major}"], class_path, folder / "classes")
+        classes = jvm.compiled(["ObjectStore", "LockTimeouts", f"Metastore{major}"], class_path, folder / "classes")
         for attempt in range(3):  # another process may take the port between the choice and the start
             chosen, log = port or process.free_ports(1), folder / "metastore.log"
             command: list[str | Path] = [jvm.java_home() / "bin" / "java", *_JVM, *_settings(folder, major, fresh)]
@@ -97,6 +97,8 @@ def _settings(folder: Path, major: str, fresh: bool) -> list[str]:
     settings = {
         "derby.stream.error.file": folder / "derby.log",
         "derby.system.durability": "test",
+        "derby.locks.deadlockTimeout": "1",  # seconds; unless set 20, and 60: a metastore waits with its own lock held
+        "derby.locks.waitTimeout": "3",
         f"{connection}URL": f"jdbc:derby:{folder}/database;create=true",
         f"{connection}DriverName": "org.apache.derby.jdbc.EmbeddedDriver",
         "datanucleus.schema.autoCreateAll": "true",

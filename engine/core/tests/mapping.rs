@@ -430,3 +430,43 @@ fn a_file_list_gives_parts_and_identity_partitions() {
     assert_eq!(shown(&first.partition[&2]), ["d1"]);
     assert!(second.partition[&2].is_null(0));
 }
+
+#[test]
+fn columns_of_hive_tables_by_name_in_any_case_and_by_position() {
+    let folder = Folder::new("mapping");
+    let inner = StructArray::new(
+        Fields::from(vec![field(9, "X", DataType::Int32)]),
+        vec![ints(vec![Some(1), Some(2)])],
+        Some(NullBuffer::from(vec![true, false])),
+    );
+    let columns = vec![
+        (field(5, "userId", DataType::Int32), ints(vec![Some(10), None])),
+        (field(6, "S", inner.data_type().clone()), Arc::new(inner) as ArrayRef),
+    ];
+    let location = folder.put("t", &file(columns));
+    let inside = json!({"type": "struct", "fields": [member(3, "x", "long")]});
+    let fields = [member(2, "s", inside.clone()), member(1, "userid", "long")];
+    let named = json!({"schema": schema(&fields), "ignore_case": true});
+    let batch = load_table(vec![task(location.clone())], &named, None).unwrap();
+    assert_eq!(shown(batch.column(0)), ["{x: 1}", "null"]);
+    assert_eq!(shown(batch.column(1)), ["10", "null"]);
+    let fields = [member(1, "first", "long"), member(2, "second", inside), member(4, "third", "string")];
+    let placed = json!({"schema": schema(&fields), "positions": [1, 2, 4]});
+    let batch = load_table(vec![task(location)], &placed, None).unwrap();
+    assert_eq!(shown(batch.column(0)), ["10", "null"]);
+    assert_eq!(shown(batch.column(1)), ["{x: 1}", "null"]);
+    assert_eq!(shown(batch.column(2)), ["null", "null"]);
+}
+
+#[test]
+fn a_file_whose_columns_differ_only_in_case_is_refused() {
+    let folder = Folder::new("mapping");
+    let columns = vec![
+        (field(5, "ID", DataType::Int32), ints(vec![Some(1)])),
+        (field(6, "id", DataType::Int32), ints(vec![Some(2)])),
+    ];
+    let location = folder.put("t", &file(columns));
+    let request = json!({"schema": schema(&[member(1, "id", "int")]), "ignore_case": true});
+    let error = load_table(vec![task(location)], &request, None).unwrap_err();
+    assert!(error.message().contains("differ only in case"), "{error:?}");
+}

@@ -1,5 +1,6 @@
 //! `FileList`: the data files of a plan or shard, and the planning that makes one.
 
+use arrow_array::Array;
 use headrace_core::error::{Error, Kind};
 use headrace_core::iceberg::request::PlanRequest;
 use headrace_core::iceberg::shards::By;
@@ -8,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyType};
 
 use crate::capsule;
+use crate::column::Column;
 use crate::errors::to_python;
 use crate::gate::{compute, wait};
 use crate::load::predicate;
@@ -49,13 +51,15 @@ impl FileList {
     }
 
     #[getter]
-    fn total_rows(&self, py: Python<'_>) -> PyResult<i64> {
-        self.sum(py, "record_count")
+    fn total_rows(&self, py: Python<'_>) -> PyResult<Option<i64>> {
+        let counts = self.inner.int64("record_count").map_err(|error| to_python(py, &error))?;
+        Ok((counts.null_count() == 0).then(|| counts.values().iter().sum()))
     }
 
     #[getter]
     fn total_bytes(&self, py: Python<'_>) -> PyResult<i64> {
-        self.sum(py, "length")
+        let lengths = self.inner.int64("length").map_err(|error| to_python(py, &error))?;
+        Ok(lengths.values().iter().sum())
     }
 
     fn locations(&self, py: Python<'_>) -> PyResult<Vec<String>> {
@@ -66,6 +70,19 @@ impl FileList {
     fn to_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let bytes = self.inner.to_bytes().map_err(|error| to_python(py, &error))?;
         Ok(PyBytes::new(py, &bytes))
+    }
+
+    #[staticmethod]
+    fn of_files(
+        py: Python<'_>,
+        locations: Vec<String>,
+        sizes: Vec<i64>,
+        partitions: Vec<(i32, PyRef<'_, Column>)>,
+        specs: &str,
+    ) -> PyResult<FileList> {
+        let partitions = partitions.iter().map(|(id, column)| (*id, column.array.clone())).collect();
+        let inner = files::FileList::of_files(locations, sizes, partitions, specs);
+        Ok(FileList { inner: inner.map_err(|error| to_python(py, &error))? })
     }
 
     #[staticmethod]
@@ -91,13 +108,6 @@ impl FileList {
     ) -> PyResult<Bound<'py, PyCapsule>> {
         let _ = requested_schema;
         capsule::stream_out(py, self.inner.batch().clone())
-    }
-}
-
-impl FileList {
-    fn sum(&self, py: Python<'_>, column: &str) -> PyResult<i64> {
-        let values = self.inner.int64(column).map_err(|error| to_python(py, &error))?;
-        Ok(values.values().iter().sum())
     }
 }
 

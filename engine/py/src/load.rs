@@ -9,6 +9,7 @@ use headrace_core::load::{FileTask, LoadRequest};
 use headrace_core::metrics::Progress;
 use pyo3::prelude::*;
 
+use crate::column::Column;
 use crate::errors::to_python;
 use crate::files::FileList;
 use crate::frame::Frame;
@@ -44,7 +45,7 @@ pub fn load(
 }
 
 #[pyfunction]
-#[pyo3(signature = (store, locations, request, filter=None, progress=None))]
+#[pyo3(signature = (store, locations, request, filter=None, progress=None, folders=Vec::new()))]
 pub fn read_parquet(
     py: Python<'_>,
     store: &Store,
@@ -52,15 +53,17 @@ pub fn read_parquet(
     request: &str,
     filter: Option<&str>,
     progress: Option<Py<PyAny>>,
+    folders: Vec<PyRef<'_, Column>>,
 ) -> PyResult<Frame> {
     let predicate = predicate(py, filter)?;
     let store = store.inner.clone();
+    let folders = folders.iter().map(|column| (column.field.name().clone(), column.array.clone())).collect();
     let moved = Arc::new(Progress::default());
     let tell = progress.map(|tell| (tell, Arc::clone(&moved)));
     let options: serde_json::Value = serde_json::from_str(request)
         .map_err(|error| to_python(py, &Error::new(Kind::InvalidArgument, format!("request is not JSON: {error}"))))?;
     let frame = wait_with_progress(py, tell, |cancel| async move {
-        core::load_files(&store, locations, &options, predicate, &cancel, &moved).await
+        core::load_folders(&store, locations, folders, &options, predicate, &cancel, &moved).await
     })?;
     Ok(Frame { inner: frame })
 }

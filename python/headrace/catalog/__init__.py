@@ -36,7 +36,7 @@ def load_catalog(name: str | None = None, **properties: str | bool | int) -> Cat
     ConfigurationError
         Unknown catalog, type or misspelt property; the nearest name and where configuration was looked for.
     UnsupportedError
-        A type that this version does not speak (hive, glue).
+        A type that this version does not speak (glue).
 
     Examples
     --------
@@ -54,5 +54,9 @@ def load_catalog(name: str | None = None, **properties: str | bool | int) -> Cat
         from headrace.catalog.sql import SqlCatalog
 
         return SqlCatalog(resolved.name, resolved.properties)
+    if kind == "hive":
+        from headrace.catalog.hive import HiveCatalog
+
+        return HiveCatalog(resolved.name, resolved.properties)
     message = f"catalog {resolved.name!r}: type {kind!r} is not supported by this version yet"
-    raise UnsupportedError(message, hint="use type rest or sql, or Table.at(location) for a table's folder")
+    raise UnsupportedError(message, hint="use type rest, hive or sql, or Table.at(location) for a table's folder")

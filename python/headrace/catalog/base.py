@@ -1,8 +1,8 @@
 """The contract of every catalog: names on one side, the location of a table's metadata on the other.
 
 A catalog knows namespaces, tables, where their metadata is and with which credentials their objects are read. It never
-sees a frame, a plan, a manifest or a data file. Neighbours: `rest.py`, `sql.py` keep the contract, `static.py` does
-without a catalog; `headrace.table` uses it; `identifiers.py` splits names.
+sees a frame, a plan, a manifest or a data file. Neighbours: `rest.py`, `sql.py`, `hive.py` keep the contract,
+`static.py` does without a catalog; `headrace.table` uses it; `identifiers.py` splits names.
 
 Catalogs pickle as their name and their properties without secrets: the new process finds the secrets again in its own
 configuration, and the first use says which variable to set where it cannot.
@@ -27,6 +27,7 @@ from headrace.errors import (
     nearest,
 )
 from headrace.iceberg import PartitionSpec, Schema, SortOrder, TableMetadata
+from headrace.metastore.description import HiveTable
 
 __all__ = ["Catalog", "LoadedTable", "ObjectReader", "Refresh", "dotted", "open_store"]
 
@@ -77,6 +78,8 @@ class LoadedTable:
         Every vended credential, for objects elsewhere: see `properties_for`.
     refresh : callable or None
         Gives fresh storage properties when those above are about to expire; None where they do not expire.
+    hive : HiveTable or None
+        A legacy Hive table: `metadata` then says in Iceberg's terms what it has, and there are no snapshots.
     """
 
     identifier: Identifier
@@ -85,6 +88,7 @@ class LoadedTable:
     properties: Mapping[str, str] = field(default_factory=dict)
     storage_credentials: StorageCredentials = ()
     refresh: Refresh | None = None
+    hive: HiveTable | None = None
 
     def properties_for(self, location: str) -> dict[str, str]:
         """Storage properties for one location: the vended credential with the longest prefix of it wins."""

@@ -1,24 +1,21 @@
 """The SQL catalog: two tables in SQLite or PostgreSQL, laid out as PyIceberg's SqlCatalog and Iceberg's JDBC catalog.
 
-Either opens what the other wrote. Must not know: the database's driver (`database.py`). Metadata files go through the
-engine's Store or, in local warehouses, `local_files.py`; a commit is one compare-and-swap of their location.
-Neighbours: `iceberg.creation` makes the first metadata of a table, `iceberg.applying` the next.
+Either opens what the other wrote. Must not know: the database's driver (`database.py`). A commit is one
+compare-and-swap of the location of the table's metadata file (`metadata_files.py`). Neighbours: `iceberg.creation`
+makes the first metadata of a table, `iceberg.applying` the next.
 """
 
 from __future__ import annotations
 
-import gzip
-import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from headrace.catalog import local_files
-from headrace.catalog.base import Catalog, LoadedTable, StoreFactory
+from headrace.catalog.base import LoadedTable, StoreFactory
 from headrace.catalog.database import Duplicate, MissingTable, Sqlite, Transaction, open_database
 from headrace.catalog.identifiers import Identifier, Namespace, dotted, parse_identifier, parse_namespace
-from headrace.catalog.static import version_of
+from headrace.catalog.metadata_files import MetadataFiles
 from headrace.errors import (
     CatalogError,
     ConfigurationError,
@@ -26,13 +23,9 @@ from headrace.errors import (
     MetaflowTableCommitStateUnknownException,
     MetaflowTableConflict,
     MetaflowTableExists,
-    MetaflowTableNotFound,
-    NamespaceExists,
-    ObjectNotFound,
-    StorageError,
     UnsupportedError,
 )
-from headrace.iceberg import PartitionSpec, Schema, SortOrder, TableMetadata, parse_metadata
+from headrace.iceberg import PartitionSpec, Schema, SortOrder
 from headrace.iceberg.applying import apply_updates, outdated
 from headrace.iceberg.creation import new_metadata
 from headrace.iceberg.updates import check
@@ -52,7 +45,7 @@ _EXISTS = {"exists": "true"}
 """The row that keeps a namespace without properties, as PyIceberg writes it."""
 
 
-class SqlCatalog(Catalog):
+class SqlCatalog(MetadataFiles):
     """A catalog in a database. Rows belong to the catalog's name: two names in one database do not see each other."""
 
     kind = "sql"
@@ -138,13 +131,13 @@ class SqlCatalog(Catalog):
         folder = location.rstrip("/") if location else self._default_location(name)
         metadata = new_metadata(folder, schema, partition_spec, sort_order, properties)
         self._check_lengths(self.name, dotted(name[:-1]), name[-1])
-        file = self._write_metadata(metadata, 0)
+        file = self._write_metadata(metadata, None)
         try:
             self._insert(name, file)
         except MetaflowTableExists:
             self._remove_metadata(file)  # nobody has heard of it
             raise
-        return self._loaded(name, TableMetadata(metadata.raw, file), file)
+        return self._loaded(name, metadata, file)
 
     def register_table(self, identifier: str | Sequence[str], metadata_location: str) -> LoadedTable:
         name = parse_identifier(identifier)
@@ -211,32 +204,11 @@ class SqlCatalog(Catalog):
             error.table = dotted(name)
             raise
         changed = apply_updates(current, updates, location)
-        file = self._write_metadata(changed, version_of(location) + 1)
+        file = self._write_metadata(changed, location)
         self._swap(name, location, file)
         for each in outdated(current, changed):
             self._remove_metadata(each)
-        return self._loaded(name, TableMetadata(changed.raw, file), file)
-
-    def _write_metadata(self, metadata: TableMetadata, version: int) -> str:
-        """Write metadata to a new file of its table; its location."""
-        folder = metadata.properties.get("write.metadata.path", f"{metadata.location}/metadata").rstrip("/")
-        packed = metadata.properties.get("write.metadata.compression-codec", "none").lower() == "gzip"
-        file = f"{folder}/{max(version, 0):05d}-{uuid.uuid4()}{'.gz' if packed else ''}.metadata.json"
-        data = metadata.to_json().encode()
-        data = gzip.compress(data) if packed else data
-        if local_files.local_path(file) is not None:
-            local_files.write_new(file, data)
-        elif not self._store(*self._storage(file)).put(file, data, True):
-            raise StorageError("the file exists already", location=file)
-        return file
-
-    def _remove_metadata(self, file: str) -> None:
-        """Remove a metadata file that certainly never became the table's."""
-        if local_files.local_path(file) is not None:
-            local_files.remove(file)
-            return
-        with suppress(HeadraceError):
-            self._store(*self._storage(file)).delete([file])
+        return self._loaded(name, changed, file)
 
     def _swap(self, name: Identifier, old: str, new: str) -> None:
         """Let the table's metadata be `new` if it still is `old`; the database decides between two who try."""
@@ -312,19 +284,6 @@ class SqlCatalog(Catalog):
         rows = self._read(sql, self.name, dotted(name[:-1]), name[-1], tables_only=True)
         return str(rows[0][0]) if rows and rows[0][0] else None
 
-    def _open(self, name: Identifier, location: str) -> LoadedTable:
-        properties, refresh = self._storage(location)
-        try:
-            data = self._store(properties, refresh).read(location)
-        except ObjectNotFound as error:
-            message = f"catalog {self.name!r} has the table, but its metadata file is gone"
-            raise MetaflowTableNotFound(message, table=dotted(name), location=location) from error
-        return LoadedTable(name, parse_metadata(data, location), location, properties, (), refresh)
-
-    def _loaded(self, name: Identifier, metadata: TableMetadata, file: str) -> LoadedTable:
-        properties, refresh = self._storage(file)
-        return LoadedTable(name, metadata, file, properties, (), refresh)
-
     def _default_location(self, name: Identifier) -> str:
         """The namespace's `location`, else `<warehouse>/<namespace>.db`, and the table's name in it."""
         if folder := self.namespace_properties(name[:-1]).get("location"):
@@ -368,12 +327,6 @@ class SqlCatalog(Catalog):
     def _require_namespace(self, levels: Namespace) -> None:
         if not self._has_namespace(levels):
             raise self._namespace_not_found(levels)
-
-    def _namespace_exists(self, levels: Namespace) -> NamespaceExists:
-        return NamespaceExists(f"catalog {self.name!r} has a namespace {dotted(levels)!r} already")
-
-    def _table_exists(self, name: Identifier) -> MetaflowTableExists:
-        return MetaflowTableExists(f"catalog {self.name!r} has a table {dotted(name)!r} already", table=dotted(name))
 
     def _check_lengths(self, *names: str) -> None:
         for each in names:

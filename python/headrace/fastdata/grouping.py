@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from headrace.errors import MetaflowTableException
@@ -35,9 +36,8 @@ def check(group_by: str, num_groups: int | None, target_group_size: int | None) 
 def groups(files: FileList, group_by: str, num_groups: int | None, target_group_size: int | None) -> list[list[str]]:
     """Locations in groups: the largest file first, each to the lightest group."""
     weights: dict[str, int] = {}
-    for at, location in enumerate(files.locations()):
-        part = files.slice(at, 1)
-        weights[location] = weights.get(location, 0) + (part.total_rows if group_by == "record" else part.total_bytes)
+    for location, weight in _weighed(files, group_by):
+        weights[location] = weights.get(location, 0) + weight
     if target_group_size is not None:
         target = target_group_size << 20 if group_by == "size" else target_group_size
         num_groups = max(1, -(-sum(weights.values()) // target))
@@ -52,3 +52,13 @@ def groups(files: FileList, group_by: str, num_groups: int | None, target_group_
         found[group].append(location)
         heapq.heappush(lightest, (weight + weights[location], group))
     return [sorted(group) for group in found]
+
+
+def _weighed(files: FileList, group_by: str) -> Iterator[tuple[str, int]]:
+    """Location and weight of every file: rows, or bytes where nobody counted the rows."""
+    from headrace import _engine
+
+    listed = _engine.Frame.from_arrow(files)
+    weight = "record_count" if group_by == "record" and files.total_rows is not None else "length"
+    locations, weights = (listed.column(listed.names.index(name)).to_pylist() for name in ("location", weight))
+    return zip(locations, weights, strict=True)

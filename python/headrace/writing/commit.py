@@ -92,6 +92,9 @@ def writable(access: TableAccess) -> Catalog:
     if access.catalog is None:
         hint = "register it in a catalog, and open it there"
         raise UnsupportedError("a table without a catalog is read-only", table=access.name, hint=hint)
+    if access.loaded().hive is not None:
+        message = "a legacy Hive table has no snapshots: it is appended to, or its partitions are replaced"
+        raise UnsupportedError(message, table=access.name, hint="append, overwrite_partitions, or an Iceberg table")
     return access.catalog
 
 

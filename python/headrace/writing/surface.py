@@ -290,6 +290,10 @@ class Writes:
         -----
         The same files with the same mode are committed once: committing them again, from a retry or another process,
         changes nothing and succeeds. Files stay where they are if a commit fails, so that it can be tried again.
+
+        Of a legacy Hive table: new partitions appear with all their rows; `overwrite_partitions` points the partitions
+        that are there already at the new rows by one call. Files for a partition (or a table without partitions) that
+        is there already are appended one by one.
         """
         if isinstance(mode, bool) or overwrite:
             mode = OVERWRITE_PARTITIONS if overwrite or mode is True else APPEND
@@ -297,6 +301,11 @@ class Writes:
             raise InvalidArgument("commit takes what stage() returned, once", hint="commit(staged)")
         staged = list((staged if data_files is None else data_files) or [])
         shards.check(staged, partial)
+        return self._commit_staged(staged, mode, branch, properties)
+
+    def _commit_staged(
+        self, staged: list[Any], mode: str, branch: str | None, properties: Mapping[str, str] | None
+    ) -> Committed:
         files = staging.take(staged, self.metadata) if staged else []
         seen = self._view(self._target(branch), fresh=False).snapshot
         return self._commit(self._change_of(files, mode, staged, seen), branch, properties)
@@ -412,6 +421,11 @@ class Writes:
         exists = branch in access.loaded().metadata.refs
         return self._of(access, {"branch": branch} if exists else {})
 
+    def _data_location(self) -> str:
+        """The folder that new data files go to."""
+        metadata = self.metadata
+        return metadata.properties.get("write.data.path", f"{metadata.location}/data").rstrip("/")
+
     def _written(
         self,
         frame: Any,
@@ -433,7 +447,7 @@ class Writes:
             "schema": replace(metadata.schema, fields=(*metadata.schema.fields, *more)).to_json(),
             "spec": metadata.spec.to_json(),
             "sort_order": metadata.sort_order.to_json(),
-            "data_location": metadata.properties.get("write.data.path", f"{metadata.location}/data").rstrip("/"),
+            "data_location": self._data_location(),
             "file_name": f"{uuid.uuid4()}-{shard}-{attempt}",
             "properties": {**metadata.properties, **(properties or {})},
             "format_version": metadata.format_version,

@@ -78,7 +78,7 @@ def replace_by_key(
 
 def _parts(plan: ScanPlan, files: FileList) -> Iterator[tuple[list[str], list[Frame]]]:
     """Locations and rows of files that are loaded together; one by one where it cannot be told whose a row is."""
-    rows = [files.slice(at, 1).total_rows for at in range(len(files))]
+    rows = [files.slice(at, 1).total_rows or 0 for at in range(len(files))]  # manifests count them
     loaded = replace(plan, files=files).load(progress=False)._frame
     if loaded.num_rows == sum(rows):
         starts = accumulate(rows, initial=0)

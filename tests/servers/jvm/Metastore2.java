@@ -16,6 +16,7 @@ public class Metastore2 {
     conf.set("datanucleus.query.sql.allowAll", "true"); // an alter_table that expects a parameter asks in SQL
     TxnDbUtil.setConfValues(conf);
     if (Boolean.getBoolean("headrace.fresh")) TxnDbUtil.prepDb(conf);
+    LockTimeouts.start(System.getProperty("javax.jdo.option.ConnectionURL"));
     IHMSHandler handler =
         HiveMetaStore.newRetryingHMSHandler(new HiveMetaStore.HMSHandler("metastore", conf, false), conf);
     TServerSocket socket = new TServerSocket(new InetSocketAddress("127.0.0.1", Integer.parseInt(arguments[0])));

@@ -22,6 +22,7 @@ public class Metastore4 {
     for (String scheme : new String[] {"s3", "s3a"}) conf.set("fs." + scheme + ".impl", "ObjectStore");
     IHMSHandler handler = HMSHandlerProxyFactory.getProxy(conf, new HMSHandler("metastore", conf), false);
     if (Boolean.getBoolean("headrace.fresh")) makeLockTables(given.getProperty("javax.jdo.option.ConnectionURL"));
+    LockTimeouts.start(given.getProperty("javax.jdo.option.ConnectionURL"));
     TServerSocket socket = new TServerSocket(new InetSocketAddress("127.0.0.1", Integer.parseInt(arguments[0])));
     new TThreadPoolServer(new TThreadPoolServer.Args(socket).processor(new TSetIpAddressProcessor<>(handler))).serve();
   }

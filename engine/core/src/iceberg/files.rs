@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | `location` | utf8 | as the manifest has it |
 //! | `file_size` | int64 | bytes of the object |
-//! | `record_count` | int64 | rows of the file |
+//! | `record_count` | int64, nullable | rows of the file; null where nobody counted them (Hive tables) |
 //! | `start`, `length` | int64 | bytes of the file that this entry stands for: the row groups that begin in `[start, start + length)` |
 //! | `spec_id` | int32 | partition spec of the file |
 //! | `sequence_number` | int64 | data sequence number (0 in v1) |
@@ -20,6 +20,7 @@
 //! The schema's metadata holds `partition-specs`: the JSON list of the table's specs. `[start, start + length)` is
 //! Iceberg's own way to split a file (spec: `split_offsets`), so a part means the same rows to everyone.
 
+use std::collections::HashMap;
 use std::io::Cursor;
 use std::sync::Arc;
 
@@ -27,8 +28,10 @@ use arrow_array::builder::{Int32Builder, ListBuilder};
 use arrow_array::cast::AsArray;
 use arrow_array::types::Int32Type;
 use arrow_array::{Array, ArrayRef, Int32Array, Int64Array, ListArray, RecordBatch, StringArray, StructArray};
+use arrow_cast::cast;
 use arrow_ipc::reader::StreamReader;
 use arrow_ipc::writer::StreamWriter;
+use arrow_schema::{DataType, Field, Schema};
 
 use crate::error::{Error, Kind, Result};
 use crate::iceberg::deletes::{Applied, DeleteFile, DeleteList, positions, runs, runs_type};
@@ -58,6 +61,42 @@ impl FileList {
         list.spec_ids()?;
         list.partitions()?;
         Ok(list)
+    }
+
+    /// Lists whole files that no manifest names: `partitions` holds a value a file for each partition field, by its id.
+    pub fn of_files(
+        locations: Vec<String>,
+        sizes: Vec<i64>,
+        partitions: Vec<(i32, ArrayRef)>,
+        specs: &str,
+    ) -> Result<FileList> {
+        let count = locations.len();
+        let wrong = |e: arrow_schema::ArrowError| Error::new(Kind::InvalidArgument, format!("file list: {e}"));
+        let mut values = Vec::with_capacity(partitions.len());
+        for (id, array) in partitions {
+            let array = cast(&array, &as_views(array.data_type())).map_err(wrong)?;
+            values.push((Arc::new(Field::new(id.to_string(), array.data_type().clone(), true)), array));
+        }
+        let (fields, arrays): (Vec<_>, Vec<_>) = values.into_iter().unzip();
+        let partition = StructArray::try_new_with_length(fields.into(), arrays, None, count).map_err(wrong)?;
+        let sizes: ArrayRef = Arc::new(Int64Array::from(sizes));
+        let columns: Vec<(&str, ArrayRef, bool)> = vec![
+            ("location", Arc::new(StringArray::from(locations)), false),
+            ("file_size", Arc::clone(&sizes), false),
+            ("record_count", Arc::new(Int64Array::new_null(count)), true),
+            ("start", Arc::new(Int64Array::from(vec![0; count])), false),
+            ("length", sizes, false),
+            ("spec_id", Arc::new(Int32Array::from(vec![0; count])), false),
+            ("sequence_number", Arc::new(Int64Array::from(vec![0; count])), false),
+            ("first_row_id", Arc::new(Int64Array::new_null(count)), true),
+            ("partition", Arc::new(partition), false),
+        ];
+        let fields =
+            columns.iter().map(|(name, array, nullable)| Field::new(*name, array.data_type().clone(), *nullable));
+        let metadata: HashMap<String, String> = [(SPECS.to_string(), specs.to_string())].into();
+        let schema = Schema::new_with_metadata(fields.collect::<Vec<_>>(), metadata);
+        let arrays = columns.into_iter().map(|(_, array, _)| array).collect();
+        FileList::new(RecordBatch::try_new(Arc::new(schema), arrays).map_err(wrong)?)
     }
 
     /// Wraps a batch with the column `deletes`, and the list that it is about.
@@ -218,6 +257,15 @@ impl FileList {
         column.and_then(|column| column.as_any().downcast_ref()).ok_or_else(|| {
             Error::new(Kind::InvalidData, format!("not a file list: column {name:?} is missing or mistyped"))
         })
+    }
+}
+
+/// Strings as a frame has them, which is what a partition's constant becomes.
+pub(crate) fn as_views(data_type: &DataType) -> DataType {
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 => DataType::Utf8View,
+        DataType::Binary | DataType::LargeBinary => DataType::BinaryView,
+        other => other.clone(),
     }
 }
 

@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(of.len(), SIX);
         let values: ArrayRef = Arc::new(StringArray::from_iter(of.iter().map(|each| each.2)));
         let fields = Fields::from(vec![Field::new("1000", DataType::Utf8, true)]);
-        let deletes = of.iter().map(|each| Some(if each.3 { vec![Some(0), Some(2)] } else { vec![Some(1), Some(2)] }));
+        let runs = of.iter().map(|each| Some(if each.3 { vec![Some(0), Some(2)] } else { vec![Some(1), Some(2)] }));
         let columns: Vec<(&str, ArrayRef)> = vec![
             ("location", Arc::new(StringArray::from_iter_values((0..SIX).map(|at| at.to_string())))),
             ("file_size", numbers(&|at| of[at].0)),
@@ -136,7 +136,7 @@ mod tests {
             ("sequence_number", numbers(&|_| 1)),
             ("first_row_id", numbers(&|_| 0)),
             ("partition", Arc::new(StructArray::new(fields, vec![values], None))),
-            ("deletes", Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(deletes))),
+            ("deletes", Arc::new(ListArray::from_iter_primitive::<Int32Type, _, _>(runs))),
         ];
         FileList::with_deletes(RecordBatch::try_from_iter(columns).unwrap(), deletes()).unwrap()
     }

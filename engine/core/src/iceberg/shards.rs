@@ -100,7 +100,7 @@ impl<'a> Entries<'a> {
         let columns = schema.fields().iter().zip(batch.columns()).map(|(field, taken)| match field.name().as_str() {
             "start" => column(&|part| self.starts.value(part.entry).saturating_add_unsigned(part.start)),
             "length" => column(&|part| i64::try_from(part.end - part.start).unwrap_or(i64::MAX)),
-            "record_count" => {
+            "record_count" if self.rows.null_count() == 0 => {
                 column(&|part| self.rows_before(part.entry, part.end) - self.rows_before(part.entry, part.start))
             }
             _ => Arc::clone(taken),

@@ -40,13 +40,24 @@ pub async fn estimate(
     let groups = open::open(&context, &FileTask::of_list(&sampled)?).await?;
     let rows: u64 = groups.iter().map(|group| group.total as u64).sum();
     let bytes: u64 = groups.iter().map(|group| group_bytes(&context.request, group)).sum();
-    let all = list.int64("record_count")?.values().iter().map(|rows| u64::try_from(*rows).unwrap_or(0)).sum::<u64>();
-    let all = if sampled.len() == list.len() { rows } else { all };
+    let all = if sampled.len() == list.len() { rows } else { counted(list, &sampled, rows)? };
     let wanted = limit.map_or(all, |limit| all.min(limit as u64));
     if rows == 0 {
         return Ok(0);
     }
     Ok(u64::try_from(u128::from(bytes) * u128::from(wanted) / u128::from(rows)).unwrap_or(u64::MAX))
+}
+
+/// Rows of all files: as their manifests count them, else (Hive tables) as many a byte as in those that were opened.
+fn counted(list: &FileList, sampled: &FileList, rows: u64) -> Result<u64> {
+    let sum = |list: &FileList, column: &str| -> Result<u64> {
+        Ok(list.int64(column)?.values().iter().map(|value| u64::try_from(*value).unwrap_or(0)).sum())
+    };
+    if list.int64("record_count")?.null_count() == 0 {
+        return sum(list, "record_count");
+    }
+    let (all, opened) = (u128::from(sum(list, "length")?), u128::from(sum(sampled, "length")?.max(1)));
+    Ok(u64::try_from(u128::from(rows) * all / opened).unwrap_or(u64::MAX))
 }
 
 /// Positions of `count` of `length` things, evenly spread.

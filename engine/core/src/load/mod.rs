@@ -130,10 +130,24 @@ pub async fn load_files(
     cancel: &Cancel,
     progress: &Arc<Progress>,
 ) -> Result<Frame> {
+    load_folders(store, locations, Vec::new(), options, predicate, cancel, progress).await
+}
+
+/// The same with columns that the files' folders stand for: name, and a value a file.
+pub async fn load_folders(
+    store: &Store,
+    locations: Vec<String>,
+    folders: Vec<(String, ArrayRef)>,
+    options: &serde_json::Value,
+    predicate: Predicate,
+    cancel: &Cancel,
+    progress: &Arc<Progress>,
+) -> Result<Frame> {
     let Some(first) = locations.first() else {
         return Err(Error::new(Kind::InvalidArgument, "no file to read"));
     };
-    let schema = schema_of(store, first).await?;
+    let folders = source::views(folders)?;
+    let schema = schema_of(store, first).await?.with_folders(&folders);
     let positions = options.get("columns").and_then(serde_json::Value::as_array);
     let positions: Option<Vec<usize>> =
         positions.map(|positions| positions.iter().filter_map(|at| at.as_u64().map(|at| at as usize)).collect());
@@ -141,7 +155,7 @@ pub async fn load_files(
     let mut request = LoadRequest::with(wanted, Arc::new(output), options)?;
     request.embedded_schema = true;
     request.all_columns = positions.is_none();
-    let files = locations.into_iter().map(|location| FileTask { location, ..FileTask::default() }).collect();
+    let files = FileTask::of_folders(locations, &folders)?;
     load(store, files, request, predicate, cancel, progress).await
 }
 

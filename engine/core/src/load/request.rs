@@ -4,10 +4,10 @@
 //! {"schema": {projected Iceberg schema}, "table_schema": {the whole one}, "name_mapping": [...] or null,
 //!  "limit": 100 or null, "strings": "view" or "large_string", "dates": "date" or "seconds", "categories": ["country"],
 //!  "threads": 2, "memory_limit": bytes, "in_flight": bytes,
-//!  "decoder": "direct" or "reference"}
+//!  "decoder": "direct" or "reference", "ignore_case": true, "positions": [field ids] or null}
 //! ```
 //!
-//! Everything but `schema` may be left out.
+//! Everything but `schema` may be left out. `ignore_case` matches columns by name in any case, `positions` by position.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::error::{Error, Kind, Result};
 use crate::frame::StringLayout;
 use crate::iceberg::schema::{NestedField, Schema, Type};
 use crate::load::source::default_value;
-use crate::parquet::mapping::{NameMapping, Wanted};
+use crate::parquet::mapping::{Matching, NameMapping, Wanted};
 use crate::runtime::available_cores;
 
 /// Bytes fetched and not yet decoded, unless the request says otherwise.
@@ -68,10 +68,12 @@ impl LoadRequest {
             None | Some(Value::Null) => NameMapping::of_schema(&whole.fields),
             Some(mapping) => NameMapping::from_json(mapping)?,
         };
+        let matching = matching(&value)?;
+        let names = if matching == Matching::FieldIds { names } else { names.ignoring_case() };
         let mut defaults = HashMap::new();
         collect_defaults(&whole.fields, &mut defaults)?;
         let arrow = schema.to_arrow()?;
-        let wanted = Wanted { schema: arrow.clone(), defaults: Arc::new(defaults), names, by_name: false };
+        let wanted = Wanted { schema: arrow.clone(), defaults: Arc::new(defaults), names, matching };
         let all_columns = schema.fields.len() == whole.fields.len();
         Ok(LoadRequest { all_columns, ..LoadRequest::with(wanted, Arc::new(arrow), &value)? })
     }
@@ -108,6 +110,21 @@ impl LoadRequest {
             all_columns: false,
             embedded_schema: false,
         })
+    }
+}
+
+/// How files' columns are found: by id unless the request says otherwise.
+fn matching(request: &Value) -> Result<Matching> {
+    let id = |value: &Value| value.as_i64().and_then(|id| i32::try_from(id).ok());
+    match request.get("positions") {
+        None | Some(Value::Null) if request.get("ignore_case").and_then(Value::as_bool) == Some(true) => {
+            Ok(Matching::NamesIgnoringCase)
+        }
+        None | Some(Value::Null) => Ok(Matching::FieldIds),
+        Some(given) => {
+            let ids = given.as_array().and_then(|ids| ids.iter().map(id).collect::<Option<Vec<i32>>>());
+            Ok(Matching::Positions(ids.ok_or_else(|| bad("positions is not a list of field ids"))?))
+        }
     }
 }
 

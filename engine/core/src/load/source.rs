@@ -12,10 +12,10 @@ use serde_json::Value;
 use crate::error::{Error, Kind, Result};
 use crate::fetch::PinnedObject;
 use crate::iceberg::deletes::Applied;
-use crate::iceberg::files::FileList;
+use crate::iceberg::files::{FileList, as_views};
 use crate::iceberg::predicate::Literal;
 use crate::iceberg::schema::{FIELD_ID, Type};
-use crate::parquet::mapping::{NameMapping, Wanted};
+use crate::parquet::mapping::{Matching, NameMapping, Wanted};
 use crate::parquet::{footer, layout};
 use crate::store::Store;
 
@@ -42,6 +42,20 @@ impl FileTask {
     /// Whether the row group that begins at this byte belongs to the task.
     pub fn holds(&self, start: u64) -> bool {
         self.part.as_ref().is_none_or(|part| part.contains(&start))
+    }
+
+    /// Whole files, with a value a file of each column that folders stand for.
+    pub fn of_folders(locations: Vec<String>, folders: &[(String, ArrayRef)]) -> Result<Vec<FileTask>> {
+        if let Some((name, values)) = folders.iter().find(|(_, values)| values.len() != locations.len()) {
+            let message = format!("column {name:?} has {} values for {} files", values.len(), locations.len());
+            return Err(Error::new(Kind::InvalidArgument, message));
+        }
+        let partition = |row: usize| {
+            let values = folders.iter().map(|(_, values)| values.slice(row, 1));
+            (FIRST_FOLDER_ID..).zip(values).collect::<HashMap<i32, ArrayRef>>()
+        };
+        let task = |(row, location)| FileTask { location, partition: partition(row), ..FileTask::default() };
+        Ok(locations.into_iter().enumerate().map(task).collect())
     }
 
     /// The tasks of a file list.
@@ -98,6 +112,19 @@ pub struct SchemaSource {
     pub output: Schema,
     /// With ids of our own, one a column at any depth, so that columns are matched by name
     pub numbered: Schema,
+    /// The names in files
+    names: NameMapping,
+}
+
+/// Id of the first column that folders stand for; the columns of a file have theirs from 1.
+const FIRST_FOLDER_ID: i32 = 1 << 20;
+
+/// Values that folders stand for, strings as a frame has them.
+pub fn views(folders: Vec<(String, ArrayRef)>) -> Result<Vec<(String, ArrayRef)>> {
+    let wrong = |e: arrow_schema::ArrowError| Error::new(Kind::InvalidArgument, e.to_string());
+    let view =
+        |(name, values): (String, ArrayRef)| Ok((name, cast(&values, &as_views(values.data_type())).map_err(wrong)?));
+    folders.into_iter().map(view).collect()
 }
 
 /// Reads the schema of a Parquet file: its embedded Arrow schema where it has one, in the frame's layout.
@@ -108,21 +135,41 @@ pub async fn schema_of(store: &Store, location: &str) -> Result<SchemaSource> {
     let output = Schema::new(reader.schema().fields().clone());
     let mut next = 0;
     let numbered = output.fields().iter().map(|field| number(field, &mut next)).collect::<Vec<_>>();
-    Ok(SchemaSource { output, numbered: Schema::new(numbered) })
+    let numbered = Schema::new(numbered);
+    let names = NameMapping::of_fields(numbered.fields());
+    Ok(SchemaSource { output, numbered, names })
 }
 
 impl SchemaSource {
+    /// The same with columns that folders stand for (`ds=2026-01-01/`) at its end; they replace columns of their names.
+    #[must_use]
+    pub fn with_folders(mut self, folders: &[(String, ArrayRef)]) -> SchemaSource {
+        let of_files = |field: &&Arc<Field>| folders.iter().all(|(name, _)| name != field.name());
+        let mut output: Vec<Arc<Field>> = self.output.fields().iter().filter(of_files).cloned().collect();
+        let mut numbered: Vec<Arc<Field>> = self.numbered.fields().iter().filter(of_files).cloned().collect();
+        self.names = NameMapping::of_fields(&numbered.iter().cloned().collect());
+        for (id, (name, values)) in (FIRST_FOLDER_ID..).zip(folders) {
+            let field = Field::new(name, values.data_type().clone(), true);
+            let metadata = HashMap::from([(FIELD_ID.to_string(), id.to_string())]);
+            output.push(Arc::new(field.clone()));
+            numbered.push(Arc::new(field.with_metadata(metadata)));
+        }
+        self.output = Schema::new(output);
+        self.numbered = Schema::new(numbered);
+        self
+    }
+
     /// The columns at these positions, in this order.
     pub fn wanted(&self, columns: Option<&[usize]>) -> Result<(Wanted, Schema)> {
         let all: Vec<usize> = (0..self.output.fields().len()).collect();
         let columns = columns.unwrap_or(&all);
         let wrong = |e: arrow_schema::ArrowError| Error::new(Kind::InvalidArgument, e.to_string());
-        let names = NameMapping::of_fields(self.numbered.fields());
+        let names = self.names.clone();
         let schema = self.numbered.project(columns).map_err(wrong)?;
         let output = self.output.project(columns).map_err(wrong)?;
         let nullable = |field: &Arc<Field>| field.as_ref().clone().with_nullable(true);
         let output = Schema::new(output.fields().iter().map(nullable).collect::<Vec<_>>());
-        Ok((Wanted { schema, defaults: Arc::new(HashMap::new()), names, by_name: true }, output))
+        Ok((Wanted { schema, defaults: Arc::new(HashMap::new()), names, matching: Matching::Names }, output))
     }
 }
 

@@ -1,8 +1,9 @@
 //! Which column of a file is which column of the table, and what must be done to it.
 //!
 //! Columns are matched by Iceberg field id; a file without ids by the table's name mapping
-//! (`schema.name-mapping.default`), and without that by name. A column that the file lacks is a constant: the partition
-//! value, the initial default, or null (spec: "Column Projection"). Must not know: row groups, bytes.
+//! (`schema.name-mapping.default`), and without that by name. Files of Hive tables have no ids: theirs are matched by
+//! name whatever its case, or by position. A column that the file lacks is a constant: the partition value, the initial
+//! default, or null (spec: "Column Projection"). Must not know: row groups, bytes.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,14 +25,31 @@ pub struct Wanted {
     pub defaults: Arc<HashMap<i32, ArrayRef>>,
     /// Names to ids, for files without field ids: the table's name mapping, else its schema's own names
     pub names: NameMapping,
-    /// Match by name even where the files have ids (files without a table)
-    pub by_name: bool,
+    /// What tells which column is which
+    pub matching: Matching,
+}
+
+/// What tells which column of a file is which column of the table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Matching {
+    /// Field ids; names in files that have none (Iceberg tables)
+    #[default]
+    FieldIds,
+    /// Names, even where files have ids (files without a table)
+    Names,
+    /// Names in any case, even where files have ids (Hive tables: a metastore knows lower case only)
+    NamesIgnoringCase,
+    /// Positions: the id of each column of a file, in order (Hive's `parquet.column.index.access`); names in any case
+    /// inside structs
+    Positions(Vec<i32>),
 }
 
 /// A name mapping: names -> field id, level by level.
 #[derive(Clone, Debug, Default)]
 pub struct NameMapping {
     by_name: HashMap<String, (Option<i32>, NameMapping)>,
+    /// Names are in lower case, and so are those that are looked up
+    ignores_case: bool,
 }
 
 /// One file seen through the table's schema.
@@ -70,7 +88,7 @@ impl NameMapping {
                 by_name.insert(name.as_str().ok_or_else(bad)?.to_string(), (id, inner.clone()));
             }
         }
-        Ok(NameMapping { by_name })
+        Ok(NameMapping { by_name, ignores_case: false })
     }
 
     /// The names of an Arrow schema whose fields carry ids.
@@ -87,7 +105,7 @@ impl NameMapping {
             };
             (field.name().clone(), (field_id(field), inner))
         };
-        NameMapping { by_name: fields.iter().map(entry).collect() }
+        NameMapping { by_name: fields.iter().map(entry).collect(), ignores_case: false }
     }
 
     /// The names of a table's schema.
@@ -101,7 +119,19 @@ impl NameMapping {
             };
             (field.name.clone(), (Some(field.id), inner))
         };
-        NameMapping { by_name: fields.iter().map(entry).collect() }
+        NameMapping { by_name: fields.iter().map(entry).collect(), ignores_case: false }
+    }
+
+    /// The same names in any case.
+    pub fn ignoring_case(self) -> NameMapping {
+        let entry = |(name, (id, inner)): (String, (Option<i32>, NameMapping))| {
+            (name.to_lowercase(), (id, inner.ignoring_case()))
+        };
+        NameMapping { by_name: self.by_name.into_iter().map(entry).collect(), ignores_case: true }
+    }
+
+    fn get(&self, name: &str) -> Option<&(Option<i32>, NameMapping)> {
+        if self.ignores_case { self.by_name.get(&name.to_lowercase()) } else { self.by_name.get(name) }
     }
 
     /// The one name of a list's element, whatever this writer or that calls it.
@@ -111,16 +141,30 @@ impl NameMapping {
 
     fn assign(&self, nodes: &mut [FileNode], only: Option<&str>) {
         for node in nodes {
-            if let Some((id, inner)) = self.by_name.get(only.unwrap_or(&node.name)) {
+            if let Some((id, inner)) = self.get(only.unwrap_or(&node.name)) {
                 node.id = *id;
-                match (&node.data_type, node.children.as_mut_slice()) {
-                    (DataType::LargeList(_), elements) => inner.assign(elements, inner.only_name()),
-                    (DataType::Map(_, _), [key, value]) => {
-                        inner.assign(std::slice::from_mut(key), Some("key"));
-                        inner.assign(std::slice::from_mut(value), Some("value"));
-                    }
-                    (_, children) => inner.assign(children, None),
-                }
+                inner.assign_inside(node);
+            }
+        }
+    }
+
+    /// Names inside a column that these are the names of.
+    fn assign_inside(&self, node: &mut FileNode) {
+        match (&node.data_type, node.children.as_mut_slice()) {
+            (DataType::LargeList(_), elements) => self.assign(elements, self.only_name()),
+            (DataType::Map(_, _), [key, value]) => {
+                self.assign(std::slice::from_mut(key), Some("key"));
+                self.assign(std::slice::from_mut(value), Some("value"));
+            }
+            (_, children) => self.assign(children, None),
+        }
+    }
+
+    fn assign_positions(&self, nodes: &mut [FileNode], ids: &[i32]) {
+        for (node, id) in nodes.iter_mut().zip(ids) {
+            node.id = Some(*id);
+            if let Some((_, inner)) = self.by_name.values().find(|(other, _)| *other == Some(*id)) {
+                inner.assign_inside(node);
             }
         }
     }
@@ -134,9 +178,15 @@ impl FileMapping {
         partition: &HashMap<i32, ArrayRef>,
     ) -> Result<FileMapping> {
         let mut root = FileNode::of_file(&reader)?;
-        if wanted.by_name || !root.any_id() {
+        if wanted.matching != Matching::FieldIds || !root.any_id() {
             root.forget_ids();
-            wanted.names.assign(&mut root.children, None);
+            match &wanted.matching {
+                Matching::Positions(ids) => wanted.names.assign_positions(&mut root.children, ids),
+                _ => wanted.names.assign(&mut root.children, None),
+            }
+        }
+        if wanted.names.ignores_case {
+            refuse_ambiguous(&root.children)?;
         }
         let matcher = Matcher { defaults: &wanted.defaults };
         let columns = wanted.schema.fields().iter().map(|field| matcher.column(&root, field, partition));
@@ -251,6 +301,19 @@ impl Matcher<'_> {
         let same = key.is_same() && value.is_same() && node.data_type == *field.data_type();
         Ok((if same { Adapt::Same } else { Adapt::Map(key.into(), value.into()) }, leaves))
     }
+}
+
+/// Refuses a file with two columns whose names differ only in case: either may be the table's.
+fn refuse_ambiguous(nodes: &[FileNode]) -> Result<()> {
+    let mut seen: HashMap<i32, &str> = HashMap::new();
+    for node in nodes {
+        if let Some(other) = node.id.and_then(|id| seen.insert(id, &node.name)) {
+            let message = format!("columns {other:?} and {:?} of the file differ only in case", node.name);
+            return Err(Error::new(Kind::TypeMismatch, message).hint("the table's column could be either of them"));
+        }
+        refuse_ambiguous(&node.children)?;
+    }
+    Ok(())
 }
 
 fn only_child(node: &FileNode) -> Result<&FileNode> {

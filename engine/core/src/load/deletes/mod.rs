@@ -26,7 +26,7 @@ use crate::iceberg::schema::NestedField;
 use crate::load::open::Group;
 use crate::load::{Context, FileTask, LoadRequest};
 use crate::metrics::LoadMetrics;
-use crate::parquet::mapping::{NameMapping, Wanted};
+use crate::parquet::mapping::{Matching, NameMapping, Wanted};
 
 pub(crate) use equality::apply as apply_values;
 
@@ -160,7 +160,7 @@ impl Context {
     fn for_deletes(&self, fields: &[NestedField], predicate: Predicate) -> Result<Arc<Context>> {
         let nothing = Arc::new(Schema::empty());
         let names = NameMapping::of_schema(fields);
-        let wanted = Wanted { schema: Schema::empty(), defaults: Arc::default(), names, by_name: false };
+        let wanted = Wanted { schema: Schema::empty(), defaults: Arc::default(), names, matching: Matching::FieldIds };
         let bounds = json!({"threads": self.request.threads, "memory_limit": self.request.memory_limit});
         let mut request = LoadRequest::with(wanted, nothing, &bounds)?;
         request.reference = self.request.reference;

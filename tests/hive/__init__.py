@@ -1,0 +1,1 @@
+"""Legacy Hive tables, on real metastores."""
