@@ -9,7 +9,12 @@ import headrace
 import pyarrow
 import pytest
 from headrace.catalog import Catalog
-from headrace.errors import InvalidArgument, MetaflowTableConflict, MetaflowTableIncompatible
+from headrace.errors import (
+    InvalidArgument,
+    MetaflowTableConflict,
+    MetaflowTableIncompatible,
+    MetaflowTableTypeMismatch,
+)
 
 from tests.commit.by_pyiceberg import stage
 from tests.commit.conftest import make, rows
@@ -111,3 +116,11 @@ def test_pyiceberg_goes_on_where_headrace_stopped(warehouse: Warehouse, name: st
     theirs.append(rows(30, 1, "c"))
     ids = sorted(check(table)["id"].to_pylist())
     assert ids == [0, 1, 3, 4, *range(10, 15), 20, 21, 30]
+
+
+def test_an_int_whose_truncation_is_no_int_is_refused(catalog: Catalog, name: str) -> None:
+    table = headrace.Table.create(name, {"id": "int"}, partition_by="truncate(10, id)", catalog=catalog)
+    table.append(pyarrow.table({"id": pyarrow.array([1], "int32")}))
+    with pytest.raises(MetaflowTableTypeMismatch, match="beyond the type of the partition value"):
+        table.append(pyarrow.table({"id": pyarrow.array([-(2**31)], "int32")}))
+    assert values(check(table)) == [(1,)]

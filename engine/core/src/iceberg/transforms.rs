@@ -165,7 +165,11 @@ fn neighbour(literal: &Literal, step: i64) -> Option<Literal> {
 
 fn truncate<'a>(value: Scalar<'a>, width: u32, source: &Type) -> Option<Scalar<'a>> {
     match value {
-        Scalar::Integer(value) => value.checked_sub(value.rem_euclid(i64::from(width))).map(Scalar::Integer),
+        Scalar::Integer(value) => {
+            let image = value.checked_sub(value.rem_euclid(i64::from(width)))?;
+            let fits = *source != Type::Int || i32::try_from(image).is_ok();
+            fits.then_some(Scalar::Integer(image))
+        }
         Scalar::Decimal(value) => value.checked_sub(value.rem_euclid(i128::from(width))).map(Scalar::Decimal),
         Scalar::Bytes(bytes) if *source == Type::String => {
             let text = std::str::from_utf8(bytes).ok()?;

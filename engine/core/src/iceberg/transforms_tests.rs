@@ -53,6 +53,9 @@ fn truncation() {
     assert_eq!(truncated(Scalar::Bytes("näïve".as_bytes()), 2, Type::String), Some(Scalar::Bytes("nä".as_bytes())));
     assert_eq!(truncated(Scalar::Bytes(&[1, 2, 3, 4, 5]), 3, Type::Binary), Some(Scalar::Bytes(&[1, 2, 3])));
     assert_eq!(truncated(integer(i64::MIN), 10, Type::Long), None);
+    assert_eq!(truncated(integer(i32::MIN.into()), 10, Type::Int), None);
+    assert_eq!(truncated(integer(i32::MIN.into()), 10, Type::Long), Some(integer(-2_147_483_650)));
+    assert_eq!(truncated(integer(i32::MIN.into()), 2, Type::Int), Some(integer(i32::MIN.into())));
 }
 
 #[test]
