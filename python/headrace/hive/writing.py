@@ -88,7 +88,7 @@ class HiveCommit:
                 raise MetaflowTableCommitStateUnknownException(message, hint=hint) from error
             except self._metastore.types.AlreadyExistsException as error:
                 if not left:
-                    message = f"other writers add the same partitions: {error.message}"
+                    message = f"other writers add the same partitions: {error.reason}"
                     raise MetaflowTableConflict(message) from error
 
     def _whole(self, files: Sequence[StagedFile]) -> None:
