@@ -116,7 +116,7 @@ class HiveCatalog(MetadataFiles):
         try:
             self._ask(lambda: self.metastore.drop_database(levels[0]))
         except self.metastore.types.InvalidOperationException as error:
-            message = f"namespace {dotted(levels)!r} is not empty: {error.reason}"
+            message = f"namespace {dotted(levels)!r} is not empty: {error.message}"
             raise CatalogError(message, hint="drop what it holds first") from None
 
     def namespace_properties(self, namespace: str | Sequence[str]) -> dict[str, str]:
@@ -181,7 +181,7 @@ class HiveCatalog(MetadataFiles):
         except self.metastore.types.InvalidOperationException as error:
             if self.table_exists(new):
                 raise self._table_exists(new) from None
-            raise CatalogError(f"Hive Metastore: {error.reason}") from error
+            raise CatalogError(f"Hive Metastore: {error.message}") from error
 
     def drop_table(self, identifier: str | Sequence[str], purge: bool = False) -> None:
         """Forget a table; see `Catalog.drop_table`. `purge` is refused (UnsupportedError, nothing is dropped)."""

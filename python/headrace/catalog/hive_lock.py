@@ -136,7 +136,7 @@ class HiveLock:
         try:
             return self._metastore.check_lock(self._id or 0)
         except self._metastore.types.NoSuchLockException as error:
-            raise MetaflowTableConflict(f"the metastore let go of the lock: {error.reason}") from error
+            raise MetaflowTableConflict(f"the metastore let go of the lock: {error.message}") from error
         except CatalogError:
             if may_wait:
                 return before
@@ -149,7 +149,7 @@ class HiveLock:
             try:
                 self._metastore.heartbeat(self._id or 0)
             except gone as error:
-                self._lost = str(error.reason)
+                self._lost = str(error.message)
                 return
             except Exception:  # the next one may arrive; `ensure_held` is told only what is certain
                 continue
