@@ -190,7 +190,7 @@ class _Commit:
         if not files or head is None or knows_back_to(metadata, head, min(each.at_ms for each in files)):
             old = [each.path for each in files if each.at_ms < _now_ms() - KEPT_MS]
             self._check_there(old)
-            if head is not None and not self._is_own:
+            if files and head is not None and not self._is_own:
                 self._check_new(metadata, head, files)
             return False
         live = self._manifests.live(metadata, head)
