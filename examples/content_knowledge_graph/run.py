@@ -30,7 +30,7 @@ def main() -> None:
     report = folder / "report.json"
     began_s = time.perf_counter()
     Kernel(folder / "build")
-    places = ["--data", folder / "data", "--build", folder / "build", "--report", report]
+    places = ["--data", (options.data or folder / "data").resolve(), "--build", folder / "build", "--report", report]
     limits = ["--max-workers", options.workers, "--max-num-splits", MOST_SPLITS]
     wanted = ["--pairs", options.pairs, "--seed", options.seed, "--least-tasks", max(2, options.workers)]
     command = [sys.executable, HERE / "flow.py", "--no-pylint", "run", *places, *limits, *wanted]
@@ -49,6 +49,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=2026, help="of the catalogues (2026)")
     folder = Path(".work/content-knowledge-graph")
     parser.add_argument("--folder", type=Path, default=folder, help=f"where everything lies ({folder})")
+    parser.add_argument("--data", type=Path, help="where the real records are, or come to (data in that folder)")
     return parser.parse_args()
 
 

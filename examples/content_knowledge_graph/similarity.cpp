@@ -117,7 +117,7 @@ struct Catalogue {
     const std::string text = normalised(title);
     titles.values.insert(titles.values.end(), text.begin(), text.end());
     titles.end_row();
-    const std::string padded = "  " + text + " ";
+    const std::string padded = text.empty() ? "" : "  " + text + " "; // what has no title is like nothing
     for (size_t at = 0; at + 3 <= padded.size(); ++at)
       trigrams.values.push_back(packed(std::string_view(padded).substr(at, 3)));
     trigrams.make_set();
@@ -172,12 +172,13 @@ float overlap(const Catalogue &left, int64_t l, const Catalogue &right, int64_t 
   return static_cast<float>(shared(left.names.begin(l), lefts, right.names.begin(r), rights)) / static_cast<float>(fewer);
 }
 
-// Jaro's similarity with Winkler's bonus for a common beginning of up to four bytes.
+// Jaro's similarity (transpositions in whole pairs, as Winkler's program counts them) with Winkler's bonus for a
+// common beginning of up to four bytes.
 float jaro_winkler(std::string_view left, std::string_view right) {
   thread_local std::vector<char> taken;
   thread_local std::vector<char> matched;
   if (left.empty() || right.empty())
-    return left.empty() && right.empty() ? 1.0F : 0.0F;
+    return 0.0F;
   const size_t window = std::max(std::max(left.size(), right.size()) / 2, size_t{1}) - 1;
   taken.assign(right.size(), 0);
   matched.clear();
@@ -200,7 +201,7 @@ float jaro_winkler(std::string_view left, std::string_view right) {
       out_of_order += matched[k++] != right[j];
   const auto matches = static_cast<double>(matched.size());
   const double jaro = (matches / static_cast<double>(left.size()) + matches / static_cast<double>(right.size()) +
-                       (matches - static_cast<double>(out_of_order) / 2) / matches) / 3;
+                       (matches - static_cast<double>(out_of_order / 2)) / matches) / 3;
   size_t prefix = 0;
   while (prefix < 4 && prefix < left.size() && prefix < right.size() && left[prefix] == right[prefix])
     ++prefix;

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 
 import headrace
 import numpy
@@ -25,8 +26,6 @@ SCHEMAS = {
     "matches": PAIR | {"score": "float"},
     "links": PAIR | {"score": "float"},
 }
-# The ids of pairs come in long runs and repeated lists: small pages of plain numbers are what zstd does best.
-PROPERTIES = {"pairs": {"write.parquet.compression-codec": "zstd"}}
 CHUNK_RECORDS = 100_000
 
 
@@ -36,8 +35,7 @@ def create() -> None:
         headrace.load_catalog().create_namespace(NAMESPACE)
     for name, schema in SCHEMAS.items():
         partition_by = "part" if "part" in schema else None
-        properties = PROPERTIES.get(name)
-        Table.create(f"{NAMESPACE}.{name}", schema, partition_by=partition_by, properties=properties, if_exists="ok")
+        Table.create(f"{NAMESPACE}.{name}", schema, partition_by=partition_by, if_exists="ok")
 
 
 def table(name: str) -> Table:
@@ -78,6 +76,4 @@ def read_keys(name: str) -> Numbers:
 
 def expire(name: str) -> None:
     """Remove what earlier runs left of a table: only its newest snapshot stays."""
-    import datetime
-
-    table(name).expire_snapshots(datetime.timedelta(0), retain_last=1)
+    table(name).expire_snapshots(timedelta(0), retain_last=1)
