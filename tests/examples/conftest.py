@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-EXAMPLE = Path(__file__).parents[2] / "examples/content_knowledge_graph"
-sys.path.insert(0, str(EXAMPLE))  # a program's modules are found beside it
+EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLE = EXAMPLES / "content_knowledge_graph"
+sys.path[:0] = [str(EXAMPLE), str(EXAMPLES / "metaflow")]  # a program's modules are found beside it
 
 
 @pytest.fixture(scope="session")

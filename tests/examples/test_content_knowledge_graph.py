@@ -50,7 +50,9 @@ def wanted_pairs(catalog: headrace.catalog.Catalog) -> int:
         database.execute(
             f"create table wanted as select l.id left_id, r.id right_id from lefts l join rights r on {agree}"
         )
-        amiss = "select count(*) from ((from {0} select left_id, right_id) except all (from {1} select left_id, right_id))"
+        amiss = (
+            "select count(*) from ((from {0} select left_id, right_id) except all (from {1} select left_id, right_id))"
+        )
         for one, other in (("pairs", "wanted"), ("wanted", "pairs")):
             assert database.execute(amiss.format(one, other)).fetchone() == (0,)
         count = database.execute("select count(*) from wanted").fetchone()
@@ -58,11 +60,11 @@ def wanted_pairs(catalog: headrace.catalog.Catalog) -> int:
     return int(count[0])
 
 
-def test_a_million_pairs(tmp_path: Path, data: Path) -> None:
+def test_a_million_pairs(tmp_path: Path, data: Path, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = Project(tmp_path / "project")
     report = run(project, data, pairs=1_000_000)
-    home = project.folder / "graph/headrace"
-    catalog = headrace.load_catalog("local", type="sql", uri=f"sqlite:///{home}/catalog.db", warehouse=str(home))
+    monkeypatch.setenv("HEADRACE_HOME", str(project.folder / "graph/headrace"))
+    catalog = headrace.load_catalog()
     stages, quality = report["stages"], report["quality"]
     assert 1_000_000 <= stages["pairs"]["rows"] < 1_020_000
     assert stages["matches"]["rows"] == stages["pairs"]["rows"] == wanted_pairs(catalog)
