@@ -1,4 +1,4 @@
-# Everything that is done to this project, by name. `make help` lists it. Needs Python >= 3.11, cargo and make.
+# Everything that is done to this project, by name. `make help` lists it. Needs Python >= 3.11, cargo, make and g++.
 #
 #   HEADRACE_VENV      where the development environment is (default: .venv in this folder)
 #   CARGO_TARGET_DIR   where compiled Rust goes (default: a cache folder outside this folder)

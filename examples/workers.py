@@ -50,9 +50,9 @@ def with_ray(work: Work, shards: Sequence[Shard], workers: int) -> list[Staged]:
     """On the cluster that RAY_ADDRESS names, else on one of this machine's own."""
     import ray
 
-    own = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers, "include_dashboard": False}
+    own: dict[str, Any] = {} if os.environ.get("RAY_ADDRESS") else {"num_cpus": workers, "include_dashboard": False}
     with ray.init(**own):
-        remote = ray.remote(max_retries=2)(lambda shard: work(shard))
+        remote: Any = ray.remote(max_retries=2)(lambda shard: work(shard))
         found: list[Staged] = ray.get([remote.remote(shard) for shard in shards])
     return found
 

@@ -172,8 +172,15 @@ def test_pairs_that_cannot_be_are_refused(kernel: Any, pairs: dict[str, list[int
     table = pyarrow.table({name: pyarrow.array(values, "int32") for name, values in pairs.items()})
     with pytest.raises(ValueError, match=re.escape(said)):
         kernel.score(made, made, table, 0.5)
+
+
+def test_ids_of_another_type_are_refused(kernel: Any) -> None:
+    made = kernel.catalogue(catalogue(["a", "b", "c"]))
+    wide = all_pairs(3, 3).cast(pyarrow.schema([("left_id", "int64"), ("right_id", "int64")]))
     with pytest.raises(ValueError, match=r"int32 \(Arrow format i\), found format l"):
-        kernel.score(made, made, table.cast(pyarrow.schema([(each, "int64") for each in pairs])), 0.5)
+        kernel.score(made, made, wide, 0.5)
+    with pytest.raises(ValueError, match=r"expected strings .* found format i"):
+        kernel.catalogue(pyarrow.table({"title": pyarrow.array([1], "int32"), "authors": ["a"]}))
 
 
 def test_an_error_on_the_way_comes_through(kernel: Any) -> None:
