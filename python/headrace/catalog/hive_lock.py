@@ -114,6 +114,9 @@ class HiveLock:
                     raise CatalogError(f"Hive Metastore: it gives no lock: {error}") from error
                 time.sleep(random.uniform(_SHORTEST_WAIT_S, _LONGEST_WAIT_S))
                 continue
+            except BaseException:  # Ctrl-C: a lock that is granted by now would be nobody's
+                self._give_back(agent)
+                raise
             self._id = answer.lockid
             return answer
         raise AssertionError("unreachable")

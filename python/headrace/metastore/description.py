@@ -173,7 +173,7 @@ class HiveTable:
             return NestedField(0, column.name, parse_hive_type(column.type), doc=column.comment or None)
         except HeadraceError as error:
             error.table = self.full_name
-            error.message = f"column {column.name!r}: {error.message}"
+            error.reason = f"column {column.name!r}: {error.reason}"
             raise
 
     def _unsupported(self, reason: str, hint: str | None) -> UnsupportedError:

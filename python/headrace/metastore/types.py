@@ -153,7 +153,7 @@ class _Reader:
         try:
             return DecimalType(precision, scale)
         except InvalidArgument as error:
-            raise MetaflowTableInvalidData(f"Hive type {self._text[:120]!r}: {error.message}") from None
+            raise MetaflowTableInvalidData(f"Hive type {self._text[:120]!r}: {error.reason}") from None
 
     def _match(self, pattern: str, expected: str) -> str:
         match = re.compile(pattern).match(self._text, self._at)

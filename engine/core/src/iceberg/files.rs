@@ -51,8 +51,15 @@ pub struct FileList {
 }
 
 impl FileList {
-    /// Wraps a batch, checking that the columns named above are there with their types.
+    /// Wraps a batch without row deletes, checking that the columns named above are there with their types.
     pub fn new(batch: RecordBatch) -> Result<FileList> {
+        match batch.column_by_name(DELETES) {
+            None => FileList::checked(batch),
+            Some(_) => Err(Error::new(Kind::InvalidData, "not a file list: deletes without the list that they are of")),
+        }
+    }
+
+    fn checked(batch: RecordBatch) -> Result<FileList> {
         let list = FileList { batch, deletes: None };
         list.locations()?;
         for name in ["file_size", "record_count", "start", "length", "sequence_number", "first_row_id"] {
@@ -101,7 +108,7 @@ impl FileList {
 
     /// Wraps a batch with the column `deletes`, and the list that it is about.
     pub(crate) fn with_deletes(batch: RecordBatch, deletes: DeleteList) -> Result<FileList> {
-        let list = FileList { deletes: Some(deletes), ..FileList::new(batch)? };
+        let list = FileList { deletes: Some(deletes), ..FileList::checked(batch)? };
         let most = list.deletes.as_ref().map_or(0, |deletes| deletes.files().len());
         let fits = |end: &i32| usize::try_from(*end).is_ok_and(|end| end <= most);
         let runs = list.runs()?.values().as_primitive_opt::<Int32Type>().filter(|runs| runs.null_count() == 0);
@@ -109,6 +116,14 @@ impl FileList {
             return Err(Error::new(Kind::InvalidData, "not a file list: deletes that are not in its list"));
         }
         Ok(list)
+    }
+
+    /// Wraps a batch made from this list's: entries keep their deletes.
+    pub(crate) fn with_batch(&self, batch: RecordBatch) -> Result<FileList> {
+        match &self.deletes {
+            Some(deletes) => FileList::with_deletes(batch, deletes.clone()),
+            None => FileList::new(batch),
+        }
     }
 
     /// The row deletes of an entry.

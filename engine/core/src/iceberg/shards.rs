@@ -105,7 +105,7 @@ impl<'a> Entries<'a> {
             }
             _ => Arc::clone(taken),
         });
-        FileList::new(RecordBatch::try_new(Arc::clone(&schema), columns.collect()).map_err(internal)?)
+        list.with_batch(RecordBatch::try_new(Arc::clone(&schema), columns.collect()).map_err(internal)?)
     }
 
     /// Rows of an entry that lie before a byte of it, if they lie evenly: parts add up to the whole.

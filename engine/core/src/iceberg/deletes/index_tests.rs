@@ -189,6 +189,7 @@ fn damaged_lists_are_refused() {
             assert_eq!(names(&list, 0), ["e"], "{length} of {} bytes", bytes.len()); // but for the end marker it is whole
         }
     }
+    assert!(FileList::new(all.batch().clone()).unwrap_err().message().contains("without the list"));
     let nothing = DeleteList::new(Vec::new());
     let error = FileList::with_deletes(all.batch().clone(), nothing).unwrap_err();
     assert!(error.message().contains("not in its list"), "{error}");
