@@ -20,6 +20,7 @@ from records import Record
 
 Numbers = numpy.typing.NDArray[numpy.int64]
 Ids = numpy.typing.NDArray[numpy.int32]
+KEY_BITS = 31
 KEYS = ("key_name", "key_word", "key_begin")
 STOP_WORDS = frozenset(["a", "an", "and", "for", "from", "in", "of", "on", "the", "to", "using", "via", "with"])
 
@@ -37,7 +38,7 @@ def _words(text: str) -> list[str]:
 
 
 def _hash(text: str) -> int:
-    return zlib.crc32(text.encode()) & 0x7FFFFFFF
+    return zlib.crc32(text.encode()) & (1 << KEY_BITS) - 1
 
 
 def count(left: Numbers, right: Numbers) -> int:
@@ -57,8 +58,9 @@ def count(left: Numbers, right: Numbers) -> int:
 
 def _agreeing(left: Numbers, right: Numbers) -> int:
     """How many pairs agree in all of these keys."""
-    _, found = numpy.unique(numpy.concatenate([left, right]), axis=0, return_inverse=True)
-    found = found.reshape(-1)
+    found = numpy.zeros(len(left) + len(right), dtype=numpy.int64)
+    for key in numpy.concatenate([left, right]).T:
+        _, found = numpy.unique(found << KEY_BITS | key, return_inverse=True)
     lefts = numpy.bincount(found[: len(left)], minlength=found.max(initial=0) + 1)
     rights = numpy.bincount(found[len(left) :], minlength=len(lefts))
     return int(lefts @ rights)

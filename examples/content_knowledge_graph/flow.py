@@ -10,7 +10,7 @@ runs this with settings for one machine. Neighbours: catalogues.py, blocking.py,
 
 from metaflow import FlowSpec, Parameter, retry, step
 
-PAIRS_A_TASK = 16_000_000
+PAIRS_A_TASK = 32_000_000
 SLICE_PAIRS = 2_000_000
 FILE_PAIRS = 8_000_000
 STREAM_BYTES = 128 << 20
