@@ -143,7 +143,7 @@ class TableAccess:
 
 
 def _plain(location: str) -> str:
-    """A location in one spelling: schemes of S3 are one, `file:` URIs are paths (as the engine's location.rs has it)."""
+    """A location in one spelling: schemes of S3 are one, `file:` URIs are paths (location.rs)."""
     text = re.sub(r"^s3[an]?://", "s3://", location.strip(), flags=re.IGNORECASE)
     return re.sub(r"^file:(//(localhost)?(?=/))?", "", text, flags=re.IGNORECASE).rstrip("/")
 
