@@ -59,13 +59,14 @@ PYTHON_ALLOWED = {
         "_engine",
     },
     "inspection": {"errors", "access", "iceberg", "plan", "writing", "dataframe", "_engine"},
+    "changes": {"errors", "access", "filters", "iceberg", "plan", "writing", "_engine"},
     "fastdata": {
         *("errors", "access", "column", "config", "credentials", "dataframe", "files", "filters", "handoff", "iceberg"),
         *("plan", "surroundings", "writing", "_engine"),
     },
     "table": {
         *("errors", "access", "catalog", "fastdata", "filters", "iceberg", "plan", "writing", "inspection"),
-        *("hive", "dataframe", "_engine"),
+        *("changes", "hive", "dataframe", "_engine"),
     },
     "cli": {"errors", "table", "catalog", "plan", "files", "config", "dataframe"},
 }

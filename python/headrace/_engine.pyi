@@ -84,6 +84,9 @@ class FileList:
 def plan(store: Store, request: str, filter: str | None = None) -> tuple[FileList, str]:
     """Plan a scan. `request` and the report (second result) are JSON, see engine/core/src/iceberg/plan.rs."""
 
+def changes(store: Store, request: str, steps: str, filter: str | None = None) -> tuple[FileList, str]:
+    """Plan what snapshots changed. `steps` is JSON, see engine/core/src/iceberg/changes.rs."""
+
 @final
 class Listing:
     """Objects below some folders, each with its size and the time it was written; sorted by location, each once."""

@@ -34,6 +34,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(store::http_request, module)?)?;
     module.add_function(wrap_pyfunction!(store::aws_credentials, module)?)?;
     module.add_function(wrap_pyfunction!(files::plan, module)?)?;
+    module.add_function(wrap_pyfunction!(files::changes, module)?)?;
     module.add_function(wrap_pyfunction!(load::load, module)?)?;
     module.add_function(wrap_pyfunction!(load::read_parquet, module)?)?;
     module.add_function(wrap_pyfunction!(write::write, module)?)?;

@@ -96,7 +96,17 @@ def writable(access: TableAccess) -> Catalog:
     if access.loaded().hive is not None:
         message = "a legacy Hive table has no snapshots: it is appended to, or its partitions are replaced"
         raise UnsupportedError(message, table=access.name, hint="append, overwrite_partitions, or an Iceberg table")
+    refuse_moved(access)
     return access.catalog
+
+
+def refuse_moved(access: TableAccess) -> None:
+    """An error for a table that is read elsewhere than its metadata says."""
+    if (rule := access.mapped()) is not None:
+        # Its metadata names the original's files: a commit would be the copy's, and its new files the original's
+        message = f"a table that location-map moves ({rule}) is read-only: its metadata names the original's files"
+        hint = "write to the original, or register the table at metadata that names its own files"
+        raise UnsupportedError(message, table=access.name, hint=hint)
 
 
 class _Commit:

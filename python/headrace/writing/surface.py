@@ -18,7 +18,7 @@ from headrace.access import TableAccess
 from headrace.errors import InvalidArgument
 from headrace.iceberg import NestedField, Snapshot, TableMetadata
 from headrace.writing import shards, staging
-from headrace.writing.commit import Committed, commit_change, writable
+from headrace.writing.commit import Committed, commit_change, refuse_moved, writable
 from headrace.writing.conflicts import isolation
 from headrace.writing.selecting import as_frame, discard, select, warn_of_mode
 from headrace.writing.snapshots import Append, Change, Replace, Selection
@@ -242,6 +242,7 @@ class Writes:
         return self._staged(self._evolved(frame, evolve), shard, attempt, None)
 
     def _staged(self, frame: Any, shard: int | Shard, attempt: int, threads: int | None) -> list[dict[str, Any]]:
+        refuse_moved(self._access)
         index = shard if isinstance(shard, int) else shard.index
         files = self._written(frame, index, attempt, threads)
         mark = None if isinstance(shard, int) else shards.mark(shard)
