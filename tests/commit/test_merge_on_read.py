@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +22,14 @@ from tests.commit.lossy import FAULTS, LossyProxy
 from tests.commit.reachable import stray
 from tests.commit.readers import check
 from tests.commit.test_compact import lineage
+from tests.commit.test_interrupted import eventually, interrupted
+from tests.commit.test_interrupted import through as slowly
 from tests.commit.test_replace import files_of
 from tests.commit.test_unknown import through
 from tests.commit.test_writers import Tally, crash
 from tests.table.compare import rows as values
 from tests.table.warehouse import Warehouse
+from tests.writing.proxy import Fault, Proxy, Stall
 
 MODES = {f"write.{each}.mode": "merge-on-read" for each in ("delete", "update", "merge")}
 
@@ -328,12 +332,46 @@ def test_a_lost_answer(warehouse: Warehouse, name: str, fault: str, version: str
     assert values(check(table)) == values(expected)
 
 
+@pytest.mark.parametrize("version", ["2", "3"])
+@pytest.mark.parametrize("operation", ["delete", "upsert"])
+def test_ctrl_c_while_row_deletes_are_written(warehouse: Warehouse, name: str, version: str, operation: str) -> None:
+    place = Place(warehouse.ours, version, name, f"s3://data/{name}")
+    plain = place.make(partition_by="ds")
+    before = pyarrow.concat_tables([rows(0, 5, "a"), rows(5, 5, "b")])
+    plain.append(before)
+    waiting = threading.Event()
+    seen: list[str] = []
+
+    def rule(method: str, path: str) -> Fault | None:
+        if method != "PUT" or "-deletes" not in path:
+            return None
+        seen.append(path)
+        if version == "2" and len(seen) == 1:
+            return None  # the first of two files is there
+        waiting.set()
+        return Stall()
+
+    with Proxy(warehouse.server.endpoint) as store:
+        store.rule = rule
+        slow = slowly(warehouse, **{"s3.endpoint": store.endpoint})
+        table = headrace.Table(name, catalog=slow)
+        if operation == "delete":
+            interrupted(lambda: table.delete("id = 3 or id = 7"), waiting)
+        else:
+            interrupted(lambda: table.upsert(pyarrow.concat_tables([rows(3, 1), rows(7, 1)]), on=["id"]), waiting)
+        store.rule = lambda method, path: None
+        assert eventually(lambda: stray(plain) == set()), stray(plain)
+        assert values(check(plain)) == values(before)
+        table.delete("id = 3")  # the same handle goes on
+    assert check(plain).num_rows == 9
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(0)
 def test_writers_killed_at_any_moment(warehouse: Warehouse, name: str, tmp_path: Path) -> None:
     """Files hold rows of one operation: without bounds of `op` no file is known to go as a whole."""
     for number, seed in enumerate(soak.seeds(otherwise_s=0)):
-        for kind, catalog in (("rest", warehouse.ours), ("sqlite", sqlite(tmp_path / f"sqlite{number}"))):
+        for kind, catalog in (("rest", warehouse.ours), ("sqlite", sqlite(tmp_path / f"catalog{number}"))):
             folder, tally = tmp_path / f"{kind}{number}", Tally()
             folder.mkdir()
             place = {"write.data.path": f"s3://data/{name}x{number}"} if kind == "rest" else {}

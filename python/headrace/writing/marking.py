@@ -130,18 +130,24 @@ class _Marks:
         granularity = properties.get(GRANULARITY, "partition").lower()
         if granularity not in ("partition", "file"):
             raise InvalidArgument(f"table property {GRANULARITY!r}: expected partition or file, found {granularity!r}")
+        folder, name = self._view._data_location(), str(uuid.uuid4())
         request = {
             "format_version": metadata.format_version,
             "schema": all_fields(metadata, metadata.schema),
             "specs": [each.to_json() for each in metadata.specs.values()],
-            "folder": self._view._data_location(),
-            "file_name": str(uuid.uuid4()),
+            "folder": folder,
+            "file_name": name,
             "granularity": granularity,
             "properties": {_CODEC: properties.get(_OF_DELETES) or properties.get(_CODEC) or "zstd"},
             "threads": surroundings.threads(None),
         }
         store = self._view._access.store()
-        self._described += _engine.write_row_deletes(store, files, rows, json.dumps(request))
+        try:
+            self._described += _engine.write_row_deletes(store, files, rows, json.dumps(request))
+        except BaseException:  # Ctrl-C leaves what was written before it
+            possible = [f"{folder}/{name}-deletes-{at:05}-00000.parquet" for at in range(len(files))]
+            discard(self._view._access, [*possible, f"{folder}/{name}-deletes.puffin"])
+            raise
         _, paths = rows.column(0).encoded()
         self.marked |= set(paths.to_pylist())
 
