@@ -116,7 +116,7 @@ class HiveCatalog(MetadataFiles):
         try:
             self._ask(lambda: self.metastore.drop_database(levels[0]))
         except self.metastore.types.InvalidOperationException as error:
-            message = f"namespace {dotted(levels)!r} is not empty: {error.reason}"
+            message = f"namespace {dotted(levels)!r} is not empty: {error.message}"
             raise CatalogError(message, hint="drop what it holds first") from None
 
     def namespace_properties(self, namespace: str | Sequence[str]) -> dict[str, str]:
@@ -181,7 +181,7 @@ class HiveCatalog(MetadataFiles):
         except self.metastore.types.InvalidOperationException as error:
             if self.table_exists(new):
                 raise self._table_exists(new) from None
-            raise CatalogError(f"Hive Metastore: {error.reason}") from error
+            raise CatalogError(f"Hive Metastore: {error.message}") from error
 
     def drop_table(self, identifier: str | Sequence[str], purge: bool = False) -> None:
         """Forget a table; see `Catalog.drop_table`. `purge` is refused (UnsupportedError, nothing is dropped)."""
@@ -272,19 +272,38 @@ class HiveCatalog(MetadataFiles):
             self._settle(name, new, error, lock)
         except Exception as error:
             self._refused(name, old, new, error)
+        except BaseException:  # Ctrl-C: the metastore does what it was asked, at once or later
+            self._interrupted(name, new, lock)
+            raise
+
+    def _interrupted(self, name: Identifier, new: str, lock: HiveLock | None) -> None:
+        """Wait until an alter took effect whose answer nobody waits for; else nobody else may commit before the
+        metastore has given the lock up, or the alter could undo that commit."""
+        settled = False
+        try:
+            settled = self._look_for(name, new)
+        finally:
+            if lock is not None and not settled:
+                lock.abandon()
 
     def _settle(self, name: Identifier, new: str, error: Lost, lock: HiveLock | None) -> None:
         """Find out whether an alter took effect that was not answered."""
-        for pause in _LOOKS_S:
-            time.sleep(pause)
-            with contextlib.suppress(HeadraceError):
-                if self._took_effect(name, new):
-                    return
+        if self._look_for(name, new):
+            return
         if error.timed_out and lock is not None:
             lock.abandon()  # the metastore may do it yet: nobody else may commit before it has given the lock up
         message = f"whether the commit took effect is not known: {error}"
         hint = "load the table and look for the change before trying again"
         raise MetaflowTableCommitStateUnknownException(message, table=dotted(name), hint=hint) from error
+
+    def _look_for(self, name: Identifier, new: str) -> bool:
+        """Whether a metadata file becomes the table's, within a second."""
+        for pause in _LOOKS_S:
+            time.sleep(pause)
+            with contextlib.suppress(HeadraceError):
+                if self._took_effect(name, new):
+                    return True
+        return False
 
     def _refused(self, name: Identifier, old: str, new: str, error: Exception) -> None:
         """An alter was answered by an error. A metastore that repeats what failed inside may have done it before."""

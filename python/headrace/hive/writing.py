@@ -88,7 +88,7 @@ class HiveCommit:
                 raise MetaflowTableCommitStateUnknownException(message, hint=hint) from error
             except self._metastore.types.AlreadyExistsException as error:
                 if not left:
-                    message = f"other writers add the same partitions: {error.reason}"
+                    message = f"other writers add the same partitions: {error.message}"
                     raise MetaflowTableConflict(message) from error
 
     def _whole(self, files: Sequence[StagedFile]) -> None:

@@ -29,11 +29,12 @@ from headrace.errors import (
 )
 from headrace.iceberg import Snapshot, TableMetadata, updates
 from headrace.iceberg.snapshots import MAIN
-from headrace.writing.history import find_token, knows_back_to
+from headrace.writing.history import CLOCKS_MS, ancestors, find_token, knows_back_to
 from headrace.writing.manifests import Listed, Manifests, Parts, ref_json
 from headrace.writing.retry import Retry
 from headrace.writing.snapshots import Change
-from headrace.writing.summary import row_deletes, summarise
+from headrace.writing.staging import StagedFile
+from headrace.writing.summary import TOKEN, row_deletes, summarise
 
 KEPT_MS = 23 * 3_600_000
 """No staged file that is younger is taken for an orphan (orphans.py): only older ones may be gone."""
@@ -117,6 +118,9 @@ class _Commit:
         self._properties = properties
         self._manifests = Manifests(access.store(), access.loaded().metadata)
         self._manifests.wrote(own_files, shared=True)
+        self._is_own = bool(own_files)
+        self._passed_over: set[int] = set()
+        """Snapshots that are known to have none of the files."""
         self._unknown: MetaflowTableCommitStateUnknownException | None = None
         """The last attempt whose outcome nobody told us."""
         self._in_doubt = False
@@ -186,16 +190,28 @@ class _Commit:
         if not files or head is None or knows_back_to(metadata, head, min(each.at_ms for each in files)):
             old = [each.path for each in files if each.at_ms < _now_ms() - KEPT_MS]
             self._check_there(old)
+            if files and head is not None and not self._is_own:
+                self._check_new(metadata, head, files)
             return False
         live = self._manifests.live(metadata, head)
         there = [each.path for each in files if each.path in live]
         if there and len(there) < len(files):
-            message = f"{len(there)} of {len(files)} staged files are in the table already, by another commit"
-            hint = "commit each staged file with the same others as before"
-            raise MetaflowTableConflict(message, location=there[0], hint=hint)
+            raise _taken(len(there), len(files), there[0], "by another commit")
         if not there:
             self._check_there([each.path for each in files])
         return bool(there)
+
+    def _check_new(self, metadata: TableMetadata, head: Snapshot, files: Sequence[StagedFile]) -> None:
+        """Raise MetaflowTableConflict if another commit took some of these files, whatever became of them since."""
+        staged, oldest_ms = {each.path for each in files}, min(each.at_ms for each in files) - CLOCKS_MS
+        for each in ancestors(metadata, head):
+            if each.timestamp_ms < oldest_ms:
+                return
+            if TOKEN not in (each.summary or {}) or each.snapshot_id in self._passed_over:
+                continue
+            if there := sorted(staged & self._manifests.added(metadata, each)):
+                raise _taken(len(there), len(files), there[0], f"by snapshot {each.snapshot_id}")
+            self._passed_over.add(each.snapshot_id)
 
     def _check_there(self, locations: Sequence[str]) -> None:
         """Raise MetaflowTableConflict unless staged files that may have been removed since are there."""
@@ -293,3 +309,9 @@ class _Commit:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _taken(there: int, of: int, path: str, whose: str) -> MetaflowTableConflict:
+    message = f"{there} of {of} staged files were committed already, {whose}"
+    hint = "commit each staged file once, with the same others and the same mode as before"
+    return MetaflowTableConflict(message, location=path, hint=hint)

@@ -178,6 +178,22 @@ class Manifests:
         frame = _engine.list_manifests(self._store, snapshot.manifest_list, list(snapshot.manifests))
         return set(frame.column(0).to_pylist())
 
+    def added(self, metadata: TableMetadata, snapshot: Snapshot) -> set[str]:
+        """Locations of the data files that a snapshot added: reads the manifests that it wrote."""
+        from headrace import _engine
+
+        listed = _engine.list_manifests(self._store, snapshot.manifest_list, list(snapshot.manifests))
+        names = ("path", "content", "added_snapshot_id")
+        columns = (listed.column(listed.names.index(name)).to_pylist() for name in names)
+        own = [
+            path for path, content, by in zip(*columns, strict=True) if (content, by) == ("data", snapshot.snapshot_id)
+        ]
+        if not own:
+            return set()
+        request = json.loads(plan_request("table", metadata, snapshot)) | {"manifest_list": None, "manifests": own}
+        files, _ = _engine.plan(self._store, json.dumps(request))
+        return set(files.locations())
+
     def live(self, metadata: TableMetadata, snapshot: Snapshot) -> set[str]:
         """Locations of a snapshot's data files: reads all its manifests."""
         from headrace import _engine
