@@ -24,6 +24,7 @@ RUST_ALLOWED = {
     "frame": {"error", "arena", "iceberg", "parallel", "runtime"},
     "parquet": {"error", "runtime", "arena", "fetch", "iceberg", "parallel"},
     "metrics": {"error", "frame"},
+    "row_deletes": {"error", "runtime", "store", "iceberg", "frame", "load", "write"},
     "write": {"error", "runtime", "arena", "store", "iceberg", "frame", "parquet", "parallel", "metrics"},
     "load": {"error", "runtime", "arena", "store", "fetch", "iceberg", "parquet", "frame", "metrics"},
 }

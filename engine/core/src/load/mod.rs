@@ -49,6 +49,7 @@ use crate::parquet::fill::Limits;
 use crate::runtime::Cancel;
 use crate::store::Store;
 
+pub use deletes::deleted_positions;
 pub use estimate::estimate;
 pub use request::LoadRequest;
 pub use source::{FileTask, SchemaSource, schema_of};
