@@ -118,14 +118,37 @@ class HandMade:
             spec_id=spec_id,
         )
 
+    def deletes_of(self, location: str, record_count: int, file_format: FileFormat) -> DataFile:
+        """A position delete file that lies there, in any format."""
+        return self.data(location, record_count, file_format, content=DataFileContent.POSITION_DELETES)
+
+    def data(self, location: str, record_count: int, file_format: FileFormat, **members: Any) -> DataFile:
+        """A data file that lies there, in any format."""
+        made = DataFile.from_args(
+            file_path=location,
+            file_format=file_format,
+            record_count=record_count,
+            file_size_in_bytes=Path(location.removeprefix("file://")).stat().st_size,
+            **{"content": DataFileContent.DATA, "partition": Record(), **members},
+        )
+        made.spec_id = self.table.metadata.spec.spec_id
+        return made
+
+    def place(self, name: str) -> Path:
+        """Where a data file of this name goes."""
+        folder = Path(self.table.metadata.location.removeprefix("file://")) / "data"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / name
+
     def commit(self, *files: DataFile, table_spec: int | None = None) -> None:
-        """One snapshot that adds these delete files."""
+        """One snapshot that adds these files: data files or delete files."""
         table = self._theirs.load_table("db.t")
         metadata, snapshot_id = table.metadata, next(_IDS)
         spec_id = table_spec if table_spec is not None else metadata.default_spec_id
         parent = metadata.current_snapshot()
         folder = f"{metadata.location}/metadata"
-        writer = _Deletes(
+        kind = ManifestWriterV2 if files[0].content == DataFileContent.DATA else _Deletes
+        writer = kind(
             table.specs()[spec_id],
             table.schema(),
             table.io.new_output(f"{folder}/{uuid.uuid4()}.avro"),
@@ -142,6 +165,8 @@ class HandMade:
         location, sequence = f"{folder}/snap-{snapshot_id}.avro", getattr(metadata, "last_sequence_number", 0) + 1
         parent_id = parent.snapshot_id if parent else None
         output = table.io.new_output(location)
+        rows = sum(each.record_count for each in files if each.content == DataFileContent.DATA)
+        next_row_id = getattr(metadata, "next_row_id", None)
         with write_manifest_list(2, output, snapshot_id, parent_id, sequence, "deflate") as manifests:
             manifests.add_manifests([*(parent.manifests(table.io) if parent else []), writer.to_manifest_file()])
         snapshot = {
@@ -152,6 +177,7 @@ class HandMade:
             "manifest-list": location,
             "summary": {"operation": "overwrite"},
             "schema-id": metadata.current_schema_id,
+            **({"first-row-id": next_row_id or 0, "added-rows": rows} if metadata.format_version > 2 else {}),
         }
         head = {"action": "set-snapshot-ref", "ref-name": "main", "type": "branch", "snapshot-id": snapshot_id}
         self._theirs.commit_table(

@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import InvalidArgument
-from headrace.iceberg import NestedField, PrimitiveType, Schema, Snapshot, TableMetadata
+from headrace.iceberg import NestedField, Schema, Snapshot, TableMetadata
+from headrace.iceberg.schema import METADATA
 from headrace.writing import staging
 from headrace.writing.manifests import Manifests, Parts
 from headrace.writing.selecting import discard
@@ -33,10 +34,7 @@ MIN_INPUT_FILES = 5
 _SMALL, _LARGE = 0.75, 1.8
 """Sizes within these shares of the target are left alone, as by Iceberg's own rewrite (docs, "rewrite_data_files")."""
 
-LINEAGE = (
-    NestedField(2_147_483_540, "_row_id", PrimitiveType("long")),
-    NestedField(2_147_483_539, "_last_updated_sequence_number", PrimitiveType("long")),
-)
+LINEAGE = (METADATA["_row_id"], METADATA["_last_updated_sequence_number"])
 """Columns that a row keeps when it moves to another file (spec: "Reserved Field IDs", "Row Lineage")."""
 
 
@@ -90,19 +88,12 @@ def rewritten(
 
 def _rows(plan: ScanPlan, files: FileList, metadata: TableMetadata) -> tuple[MetaflowDataFrame, Sequence[NestedField]]:
     """The rows of files, and the columns beside the table's that they have: those of row lineage where rows keep it."""
-    from headrace import _engine
-    from headrace.dataframe import MetaflowDataFrame
-
     fields = plan.schema.fields
     taken = {each.name for each in fields} & {each.name for each in LINEAGE}
     if metadata.format_version < 3 or taken:
         return replace(plan, files=files).load(progress=False), ()
     schema = Schema((*fields, *LINEAGE), plan.schema.schema_id)
-    loaded = replace(plan, files=files, schema=schema, table_schema=schema).load(progress=False)._frame
-    filled = _engine.fill_lineage(loaded, files)
-    if filled is None:  # rows are deleted: which ones are left is not told
-        return MetaflowDataFrame(loaded.select(range(len(fields)))), ()
-    return MetaflowDataFrame(filled), LINEAGE
+    return replace(plan, files=files, schema=schema, table_schema=schema).load(progress=False), LINEAGE
 
 
 class Cluster(Change):

@@ -15,8 +15,10 @@
 
 mod column;
 mod columns;
+mod defaults;
 mod deletes;
 mod estimate;
+mod foreign;
 mod held;
 mod leaves;
 mod metadata;

@@ -15,6 +15,7 @@ pub mod pruning;
 pub mod reader;
 mod repair;
 mod thrift;
+pub mod variant;
 
 use crate::error::{Error, Kind};
 

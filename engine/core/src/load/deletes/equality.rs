@@ -18,7 +18,7 @@ use crate::iceberg::predicate::Predicate;
 use crate::iceberg::schema::NestedField;
 use crate::load::leaves::{Wanted, chunks, leaf};
 use crate::load::open::Group;
-use crate::load::source::default_value;
+use crate::load::defaults::default_value;
 use crate::load::{Context, open};
 use crate::parquet::reader::Chunks;
 

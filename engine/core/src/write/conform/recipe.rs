@@ -246,7 +246,7 @@ pub(super) fn name_of(field_type: &Type) -> String {
         Type::Struct(_) => "a struct".to_owned(),
         Type::List(_) => "a list".to_owned(),
         Type::Map(_, _) => "a map".to_owned(),
-        Type::Unread(name) => name.clone(),
+        Type::Spatial(name) => name.clone(),
         simple => format!("{simple:?}").to_lowercase(),
     }
 }
