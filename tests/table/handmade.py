@@ -7,6 +7,7 @@ says exactly what is deleted, in which partition and after which commit. Knows n
 from __future__ import annotations
 
 import itertools
+import json
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 import headrace
 import pyarrow
 import pyarrow.parquet
+from headrace.writing import staging
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.manifest import (
     DataFile,
@@ -118,21 +120,33 @@ class HandMade:
             spec_id=spec_id,
         )
 
+    def add(
+        self, location: str, record_count: int, file_format: str, partition: Sequence[Any] = (), **members: Any
+    ) -> None:
+        """One snapshot that adds a data file which lies there, in any format."""
+        metadata = self.table.metadata
+        file = {
+            "file-path": location,
+            "file-format": file_format,
+            "record-count": record_count,
+            "file-size-in-bytes": Path(location.removeprefix("file://")).stat().st_size,
+            "partition": list(partition),
+            "spec-id": metadata.spec.spec_id,
+            **members,
+        }
+        self.table.commit(staging.stage(metadata, [json.dumps(file)]))
+
     def deletes_of(self, location: str, record_count: int, file_format: FileFormat) -> DataFile:
         """A position delete file that lies there, in any format."""
-        return self.data(location, record_count, file_format, content=DataFileContent.POSITION_DELETES)
-
-    def data(self, location: str, record_count: int, file_format: FileFormat, **members: Any) -> DataFile:
-        """A data file that lies there, in any format."""
-        made = DataFile.from_args(
+        return self._file(
+            content=DataFileContent.POSITION_DELETES,
             file_path=location,
             file_format=file_format,
-            record_count=record_count,
             file_size_in_bytes=Path(location.removeprefix("file://")).stat().st_size,
-            **{"content": DataFileContent.DATA, "partition": Record(), **members},
+            record_count=record_count,
+            partition=Record(),
+            spec_id=None,
         )
-        made.spec_id = self.table.metadata.spec.spec_id
-        return made
 
     def place(self, name: str) -> Path:
         """Where a data file of this name goes."""
@@ -141,14 +155,13 @@ class HandMade:
         return folder / name
 
     def commit(self, *files: DataFile, table_spec: int | None = None) -> None:
-        """One snapshot that adds these files: data files or delete files."""
+        """One snapshot that adds these delete files."""
         table = self._theirs.load_table("db.t")
         metadata, snapshot_id = table.metadata, next(_IDS)
         spec_id = table_spec if table_spec is not None else metadata.default_spec_id
         parent = metadata.current_snapshot()
         folder = f"{metadata.location}/metadata"
-        kind = ManifestWriterV2 if files[0].content == DataFileContent.DATA else _Deletes
-        writer = kind(
+        writer = _Deletes(
             table.specs()[spec_id],
             table.schema(),
             table.io.new_output(f"{folder}/{uuid.uuid4()}.avro"),
@@ -165,8 +178,6 @@ class HandMade:
         location, sequence = f"{folder}/snap-{snapshot_id}.avro", getattr(metadata, "last_sequence_number", 0) + 1
         parent_id = parent.snapshot_id if parent else None
         output = table.io.new_output(location)
-        rows = sum(each.record_count for each in files if each.content == DataFileContent.DATA)
-        next_row_id = getattr(metadata, "next_row_id", None)
         with write_manifest_list(2, output, snapshot_id, parent_id, sequence, "deflate") as manifests:
             manifests.add_manifests([*(parent.manifests(table.io) if parent else []), writer.to_manifest_file()])
         snapshot = {
@@ -177,7 +188,6 @@ class HandMade:
             "manifest-list": location,
             "summary": {"operation": "overwrite"},
             "schema-id": metadata.current_schema_id,
-            **({"first-row-id": next_row_id or 0, "added-rows": rows} if metadata.format_version > 2 else {}),
         }
         head = {"action": "set-snapshot-ref", "ref-name": "main", "type": "branch", "snapshot-id": snapshot_id}
         self._theirs.commit_table(
@@ -202,7 +212,7 @@ class HandMade:
         return f"file://{path}", path.stat().st_size
 
     def _file(self, spec_id: int | None, **members: Any) -> DataFile:
-        made = DataFile.from_args(file_format=FileFormat.PARQUET, **members)
+        made = DataFile.from_args(**{"file_format": FileFormat.PARQUET, **members})
         made.spec_id = spec_id if spec_id is not None else self.table.metadata.spec.spec_id
         return made
 

@@ -17,7 +17,6 @@ import pyarrow
 import pytest
 from headrace.errors import HeadraceError, UnsupportedError
 from pyiceberg.manifest import FileFormat
-from pyiceberg.typedef import Record
 
 from tests.table.handmade import PATH_ID, POSITION_ID, HandMade
 
@@ -155,10 +154,10 @@ def plain(row: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("ids", [True, False], ids=["ids", "names"])
-@pytest.mark.parametrize("codec", ["null", "deflate", "snappy", "zstandard"])
+@pytest.mark.parametrize("codec", ["null", "deflate"])
 def test_every_type(everything: HandMade, ids: bool, codec: str) -> None:
     location = write(everything, "a.avro", [FIRST, SECOND], ids, codec)
-    everything.commit(everything.data(location, 2, FileFormat.AVRO))
+    everything.add(location, 2, "avro")
 
     found = pyarrow.table(everything.table.load())
 
@@ -176,12 +175,13 @@ def test_every_type(everything: HandMade, ids: bool, codec: str) -> None:
 def test_evolved_columns_partitions_and_files_of_both_formats(tmp_path: Path) -> None:
     made = HandMade(tmp_path / "made", {"id": "int", "dropped": "string", "ds": "string"}, partition_by="ds")
     location = write(made, "old.avro", [{"id": each, "dropped": "x", "ds": "a"} for each in range(1000)])
-    made.commit(made.data(location, 1000, FileFormat.AVRO, partition=Record("a")))
+    made.add(location, 1000, "avro", ["a"])
     with made.table.update_schema() as change:
         change.promote("id", "long").rename("id", "key").drop("dropped").add("new", "double")
     made.append(pyarrow.table({"key": [5000], "ds": ["a"], "new": [0.5]}))
 
-    assert made.rows(filter="key >= 998") == [
+    found = sorted(made.rows(filter="key >= 998"), key=lambda row: row["key"])
+    assert found == [
         {"key": 998, "ds": "a", "new": None},
         {"key": 999, "ds": "a", "new": None},
         {"key": 5000, "ds": "a", "new": 0.5},
@@ -193,7 +193,7 @@ def test_shards_have_a_file_once(tmp_path: Path) -> None:
     made = HandMade(tmp_path / "made", {"id": "long"})
     for part in range(3):
         location = write(made, f"{part}.avro", [{"id": 1000 * part + each} for each in range(1000)], codec="null")
-        made.commit(made.data(location, 1000, FileFormat.AVRO))
+        made.add(location, 1000, "avro")
     for count in (2, 5, 40):
         shards = pickle.loads(pickle.dumps(made.table.scan().shards(count)))
         found = [each for shard in shards for each in pyarrow.table(shard.load())["id"].to_pylist()]
@@ -205,10 +205,10 @@ def test_shards_have_a_file_once(tmp_path: Path) -> None:
 def test_deletes_in_avro_and_of_rows_in_avro(tmp_path: Path) -> None:
     made = HandMade(tmp_path / "made", {"id": "long"})
     location = write(made, "data.avro", [{"id": each} for each in range(100)])
-    made.commit(made.data(location, 100, FileFormat.AVRO))
+    made.add(location, 100, "avro")
     [parquet] = made.append({"id": range(100, 110)})
     made.commit(made.delete_positions([(location, 0), (location, 99)]))
-    assert [row["id"] for row in made.rows()] == [*range(1, 99), *range(100, 110)]
+    assert sorted(row["id"] for row in made.rows()) == [*range(1, 99), *range(100, 110)]
 
     path = made.place("deletes.avro")
     fields = [
@@ -220,16 +220,16 @@ def test_deletes_in_avro_and_of_rows_in_avro(tmp_path: Path) -> None:
         rows = [{"file_path": place, "pos": position} for place, position in pairs]
         fastavro.writer(file, {"type": "record", "name": "d", "fields": fields}, rows)
     made.commit(made.deletes_of(f"file://{path}", 2, FileFormat.AVRO))
-    assert [row["id"] for row in made.rows()] == [*range(2, 99), *range(100, 109)]
+    assert sorted(row["id"] for row in made.rows()) == [*range(2, 99), *range(100, 109)]
     made.commit(made.delete_values(pyarrow.table({"id": [2, 50, 100]}), {"id": 1}))
-    assert [row["id"] for row in made.rows()] == [*range(3, 50), *range(51, 99), *range(101, 109)]
+    assert sorted(row["id"] for row in made.rows()) == [*range(3, 50), *range(51, 99), *range(101, 109)]
     assert made.rows(filter="id < 5", columns=["_pos"]) == [{"_pos": 3}, {"_pos": 4}]
 
 
 def test_damaged_files_are_refused_by_name(tmp_path: Path) -> None:
     made = HandMade(tmp_path / "made", {"id": "long"})
     location = write(made, "data.avro", [{"id": each} for each in range(10_000)], codec="null")
-    made.commit(made.data(location, 10_000, FileFormat.AVRO))
+    made.add(location, 10_000, "avro")
     path = Path(location.removeprefix("file://"))
     whole = path.read_bytes()
     for damaged in (whole[:-20], whole[:300], b"Obj\x01" + bytes(100), whole[:-1] + b"\x00"):
@@ -238,23 +238,11 @@ def test_damaged_files_are_refused_by_name(tmp_path: Path) -> None:
             made.rows()
 
 
-@pytest.mark.parametrize(("format_", "named"), [("unheard", "unheard"), ("avro", "encrypted")])
+@pytest.mark.parametrize(("format_", "named"), [("unheard", "UNHEARD"), ("avro", "encrypted")])
 def test_what_is_not_read_is_refused_when_planned(tmp_path: Path, format_: str, named: str) -> None:
     made = HandMade(tmp_path / "made", {"id": "long"})
     location = write(made, "data.avro", [{"id": 1}])
-    members = {"key_metadata": b"\x01"} if named == "encrypted" else {}
-    data = made.data(location, 1, FileFormat.AVRO, **members)
-    if named == "unheard":
-        data[2] = _Named("unheard")
-    made.commit(data)
+    made.add(location, 1, format_, **({"key-metadata": "01"} if named == "encrypted" else {}))
     with pytest.raises(UnsupportedError, match=named) as raised:
         made.table.scan()
     assert location in str(raised.value)
-
-
-class _Named(str):
-    """A format that PyIceberg does not know."""
-
-    @property
-    def value(self) -> str:
-        return str(self)

@@ -112,10 +112,10 @@ def test_partition_values(tmp_path: Path) -> None:
     found = {row["id"]: row["_partition"] for row in made.rows(columns=["id", "_partition"])}
 
     month = 12 * (2026 - 1970) + 2
-    assert found[1] == {"ds": "a", "at_month": month, "id_bucket_4": None}
-    assert found[2] == {"ds": None, "at_month": None, "id_bucket_4": None}
+    assert found[1] == {"ds": "a", "at_month": month, "id_bucket": None}
+    assert found[2] == {"ds": None, "at_month": None, "id_bucket": None}
     assert found[3]["ds"] is None
-    assert found[3]["id_bucket_4"] in range(4)
+    assert found[3]["id_bucket"] in range(4)
     assert made.rows(columns=["_partition.ds"], filter="id = 1") == [{"_partition": {"ds": "a"}}]
     shards = made.table.scan(columns=["_partition", "id"]).shards(3)
     again = {row["id"]: row["_partition"] for shard in shards for row in pyarrow.table(shard.load()).to_pylist()}

@@ -19,7 +19,6 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from headrace.errors import HeadraceError, MetaflowTableInvalidData, UnsupportedError
-from pyiceberg.manifest import FileFormat
 
 from tests.servers import duck
 from tests.table.handmade import HandMade
@@ -40,7 +39,7 @@ VALUES: dict[str, Any] = {
     "uuid '00000000-0000-0000-0000-000000000005'::variant": uuid.UUID(int=5),
     "{'a': 1, 'b': ['x', null], 'c': {'d': true}}::variant": {"a": 1, "b": ["x", None], "c": {"d": True}},
     "[1, 2, 3]::variant": [1, 2, 3],
-    "null": None,
+    "null::variant": None,
 }
 
 
@@ -50,7 +49,7 @@ def loaded(folder: Path, query: str, options: str = "") -> tuple[headrace.Metafl
     path = made.place("v.parquet")
     with duck.connect() as connection:
         connection.execute(f"copy ({query}) to '{path}' (format parquet, field_ids {{id: 1, v: 2}}{options})")
-    made.commit(made.data(f"file://{path}", pyarrow.parquet.read_metadata(path).num_rows, FileFormat.PARQUET))
+    made.add(f"file://{path}", pyarrow.parquet.read_metadata(path).num_rows, "parquet")
     return made.table.load(), path
 
 
@@ -127,7 +126,7 @@ def test_variants_inside_of_lists_and_rows_without_one(tmp_path: Path) -> None:
     rows = pyarrow.table([[1, 2, 3], [number, None, number]], schema=pyarrow.schema(fields))
     path = made.place("v.parquet")
     pyarrow.parquet.write_table(rows, path)
-    made.commit(made.data(f"file://{path}", 3, FileFormat.PARQUET))
+    made.add(f"file://{path}", 3, "parquet")
     frame = made.table.load()
     assert frame["v"].to_pylist() == [42, None, 42]
     assert frame["v"].null_count == 1

@@ -2,7 +2,9 @@
 //!
 //! Correct rather than fast: the object is there whole, its rows become Arrow batches with Iceberg's field ids, and those
 //! one row group without compression. So evolution, deletes, filters and shards have one meaning for every format. Must not
-//! know: tables, stores, what is wanted of a file. Avro's reader is [`crate::iceberg`]'s.
+//! know: tables, stores, what is wanted of a file. Within: [`orc`]; Avro's reader is [`crate::iceberg`]'s.
+
+mod orc;
 
 use std::sync::Arc;
 
@@ -52,9 +54,7 @@ impl Format {
                 let batch = AvroFile::open(&bytes)?.records(cancel)?;
                 (batch.schema(), vec![batch])
             }
-            Format::Orc => {
-                return Err(Error::new(Kind::Unsupported, "ORC files are not read by this version"));
-            }
+            Format::Orc => orc::read(bytes, cancel)?,
         };
         write(&schema, &batches)
     }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{Array, ArrayRef, LargeListArray, MapArray, StringArray, StructArray, new_null_array};
+use arrow_array::{Array, ArrayRef, LargeListArray, MapArray, StringArray, StructArray, make_array, new_null_array};
 use arrow_buffer::OffsetBuffer;
 use arrow_cast::cast;
 use arrow_schema::{ArrowError, DataType};
@@ -21,12 +21,8 @@ pub fn default_value(value: &Value, field_type: &Type) -> Result<ArrayRef> {
     let bad = || Error::new(Kind::InvalidData, format!("{value} is not a default of type {field_type:?}"));
     let arrow = field_type.to_arrow()?;
     let literal = match (field_type, value.as_str()) {
-        (
-            Type::Date | Type::Time | Type::Timestamp(_) | Type::TimestampNs(_) | Type::Decimal(_, _),
-            Some(text),
-        ) => {
-            let parsed = StringArray::from(vec![text]);
-            return cast(&parsed, &arrow).ok().filter(|array| array.is_valid(0)).ok_or_else(bad);
+        (Type::Date | Type::Time | Type::Timestamp(_) | Type::TimestampNs(_) | Type::Decimal(_, _), Some(text)) => {
+            return parsed(text, &arrow).ok_or_else(bad);
         }
         (Type::Uuid, Some(text)) => Literal::from_json(&Value::String(text.replace('-', "")), field_type)?,
         (Type::Struct(fields), _) => return of_struct(value, fields, &arrow),
@@ -35,6 +31,16 @@ pub fn default_value(value: &Value, field_type: &Type) -> Result<ArrayRef> {
         _ => Literal::from_json(value, field_type)?,
     };
     literal_array(&literal, &arrow)
+}
+
+/// A moment's offset is taken into account when it is parsed; its zone is then only a name.
+fn parsed(text: &str, arrow: &DataType) -> Option<ArrayRef> {
+    let plain = match arrow {
+        DataType::Timestamp(unit, _) => DataType::Timestamp(*unit, None),
+        other => other.clone(),
+    };
+    let made = cast(&StringArray::from(vec![text]), &plain).ok().filter(|array| array.is_valid(0))?;
+    made.to_data().into_builder().data_type(arrow.clone()).build().ok().map(make_array)
 }
 
 /// A struct's members by field id; one that is not there has the field's own default.

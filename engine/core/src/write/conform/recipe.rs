@@ -183,7 +183,9 @@ fn nested(from: &DataType, field: &NestedField, path: &str, defaults: &HashMap<i
     };
     match (from, &field.field_type) {
         (DataType::Struct(found), Type::Struct(wanted)) => {
-            let unknown = found.iter().find(|found| !wanted.iter().any(|wanted| wanted.name == *found.name()));
+            // Fields of type unknown are in no file: a frame that has them as what they are, nulls, loses nothing.
+            let is_known = |found: &&FieldRef| wanted.iter().any(|wanted| wanted.name == *found.name());
+            let unknown = found.iter().find(|found| *found.data_type() != DataType::Null && !is_known(found));
             if let Some(unknown) = unknown {
                 let message = format!("the table has no field {:?}", format!("{path}.{}", unknown.name()));
                 return Err(Error::new(Kind::TypeMismatch, message)
