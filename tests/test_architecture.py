@@ -26,7 +26,8 @@ RUST_ALLOWED = {
     "metrics": {"error", "frame"},
     "row_deletes": {"error", "runtime", "store", "iceberg", "frame", "load", "write"},
     "write": {"error", "runtime", "arena", "store", "iceberg", "frame", "parquet", "parallel", "metrics"},
-    "load": {"error", "runtime", "arena", "store", "fetch", "iceberg", "parquet", "frame", "metrics"},
+    "formats": {"error", "runtime", "iceberg"},
+    "load": {"error", "runtime", "arena", "store", "fetch", "formats", "iceberg", "parquet", "frame", "metrics"},
 }
 
 PYTHON_ALLOWED = {
@@ -43,7 +44,8 @@ PYTHON_ALLOWED = {
     "catalog": {"errors", "config", "credentials", "iceberg", "metastore", "_engine"},
     "access": {"errors", "config", "catalog", "_engine"},
     "handoff": {"errors", "_engine", "column"},
-    "column": {"errors", "_engine", "handoff", "dataframe"},
+    "variant": {"errors"},
+    "column": {"errors", "_engine", "handoff", "dataframe", "variant"},
     "dataframe": {"errors", "_engine", "column", "fastdata", "handoff", "files", "progress"},
     "files": {
         *("errors", "config", "credentials", "filters", "hive", "iceberg", "plan", "progress", "dataframe"),

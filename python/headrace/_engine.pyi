@@ -140,10 +140,6 @@ def cluster_manifests(store: Store, request: str) -> str:
 def pack_files(files: FileList, request: str) -> list[list[int]]:
     """Positions of files to write again, in bins of one partition; see engine/core/src/iceberg/packing.rs."""
 
-def fill_lineage(frame: Frame, files: FileList) -> Frame:
-    """Rows of files, whose last four columns are `_file`, `_pos`, `_row_id`, `_last_updated_sequence_number`: without
-    the first two of them, and with what the files do not say of a row filled in."""
-
 def list_manifests(store: Store, manifest_list: str | None, manifests: Sequence[str]) -> Frame:
     """The manifests of a snapshot, a row each."""
 
@@ -288,6 +284,9 @@ class Column:
         """The type for people: "int64", "decimal(15, 2)", "list<string>"."""
     @property
     def field_id(self) -> int | None: ...
+    @property
+    def iceberg_type(self) -> str | None:
+        """The Iceberg type, where the Arrow type does not tell it: "variant", "geometry(...)"."""
     @property
     def null_count(self) -> int: ...
     @property

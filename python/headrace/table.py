@@ -292,7 +292,9 @@ class Table(FastDataTable, HiveWrites, Administration, Maintenance, Inspection, 
             is not true (false, or null) are left out, exactly.
         columns : sequence of str or None
             Columns to give, "a.b" for a field of a struct; None gives all. Where a row lies is asked for by name:
-            "_file" (its data file), "_pos" (its row in there, from 0), "_spec_id" (the file's partition spec).
+            "_file" (its data file), "_pos" (its row in there, from 0), "_spec_id" (the file's partition spec),
+            "_partition" (a struct of the file's partition values, a field each of all the table's specs). So is, in
+            tables of format version 3, its lineage: "_row_id" and "_last_updated_sequence_number".
         limit : int or None
             Rows at most, the first in the order of the files.
         params : mapping or None
@@ -308,7 +310,8 @@ class Table(FastDataTable, HiveWrites, Administration, Maintenance, Inspection, 
         ColumnNotFound, FilterError
             With the nearest name, and where in the text.
         UnsupportedError
-            A data or delete file that is encrypted or not Parquet (a deletion vector: Puffin): names it.
+            A data or delete file that is encrypted or neither Parquet nor Avro nor ORC (a deletion vector: Puffin):
+            names it.
 
         Notes
         -----
@@ -327,7 +330,7 @@ class Table(FastDataTable, HiveWrites, Administration, Maintenance, Inspection, 
         snapshot, table_schema = self._selected
         metadata = self.metadata
         with self._access.naming():
-            schema = table_schema.with_metadata(columns).select(columns)
+            schema = table_schema.with_metadata(columns, metadata.partition_type(table_schema)).select(columns)
             expression = as_filter(filter, params)
             bound = None if expression is None else bind(expression, table_schema).to_engine_json()
             request = plan_request(self._access.name, metadata, snapshot, table_schema)

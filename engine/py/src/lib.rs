@@ -53,6 +53,5 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(maintenance::remove_expired, module)?)?;
     module.add_function(wrap_pyfunction!(maintenance::cluster_manifests, module)?)?;
     module.add_function(wrap_pyfunction!(maintenance::pack_files, module)?)?;
-    module.add_function(wrap_pyfunction!(maintenance::fill_lineage, module)?)?;
     Ok(())
 }

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::Array;
-use headrace_core::frame::{self, lineage};
+use headrace_core::frame;
 use headrace_core::iceberg::{packing, reach, writing};
 use headrace_core::store::Listed;
 use pyo3::prelude::*;
@@ -88,19 +87,4 @@ pub fn cluster_manifests(py: Python<'_>, store: &Store, request: String) -> PyRe
 #[pyfunction]
 pub fn pack_files(py: Python<'_>, files: &FileList, request: &str) -> PyResult<Vec<Vec<u32>>> {
     packing::pack(&files.inner, request).map_err(|error| to_python(py, &error))
-}
-
-/// The rows of files with their row lineage filled in.
-#[pyfunction]
-pub fn fill_lineage(py: Python<'_>, frame: &Frame, files: &FileList) -> PyResult<Frame> {
-    let (frame, files) = (frame.inner.clone(), files.inner.clone());
-    let inner = compute(py, || {
-        let (first, sequence) = (files.int64("first_row_id")?, files.int64("sequence_number")?);
-        let inherited = files.locations()?.iter().enumerate().filter_map(|(row, location)| {
-            let first_row_id = first.is_valid(row).then(|| first.value(row));
-            Some((location?, lineage::Inherited { first_row_id, sequence_number: sequence.value(row) }))
-        });
-        lineage::fill(&frame, &inherited.collect())
-    })?;
-    Ok(Frame { inner })
 }

@@ -1,7 +1,7 @@
 """Rows of a v3 table that move to another file keep who they are: their ids, and when they were last changed.
 
 Must not know: why rows move, commits. Neighbours: `compacting.py`, `selecting.py` and `upserting.py` write rows again;
-the engine fills in what files do not say (engine/core/src/frame/lineage.rs). Spec: "Row Lineage".
+the engine fills in what files do not say (engine/core/src/load/metadata.rs). Spec: "Row Lineage".
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from headrace.iceberg import NestedField, PrimitiveType, Schema
+from headrace.iceberg import NestedField, Schema
 from headrace.iceberg.schema import METADATA
 from headrace.writing import staging
 from headrace.writing.view import View
@@ -21,10 +21,7 @@ if TYPE_CHECKING:
     from headrace.dataframe import MetaflowDataFrame
     from headrace.plan import ScanPlan
 
-LINEAGE = (
-    NestedField(2_147_483_540, "_row_id", PrimitiveType("long")),
-    NestedField(2_147_483_539, "_last_updated_sequence_number", PrimitiveType("long")),
-)
+LINEAGE = (METADATA["_row_id"], METADATA["_last_updated_sequence_number"])
 """Columns that a row keeps when it moves to another file (spec: "Reserved Field IDs", "Row Lineage")."""
 
 
@@ -38,17 +35,12 @@ def load(plan: ScanPlan, format_version: int) -> tuple[MetaflowDataFrame, Sequen
     format_version : int
         Of the table.
     """
-    from headrace import _engine
-    from headrace.dataframe import MetaflowDataFrame
-
     fields = plan.schema.fields
-    places = (METADATA["_file"], METADATA["_pos"])
-    taken = {each.name for each in fields} & {each.name for each in (*places, *LINEAGE)}
+    taken = {each.name for each in fields} & {each.name for each in LINEAGE}
     if format_version < 3 or taken:
         return plan.load(progress=False), ()
-    schema = Schema((*fields, *places, *LINEAGE), plan.schema.schema_id)
-    loaded = replace(plan, schema=schema, table_schema=schema).load(progress=False)
-    return MetaflowDataFrame(_engine.fill_lineage(loaded._frame, plan.files)), LINEAGE
+    schema = Schema((*fields, *LINEAGE), plan.schema.schema_id)
+    return replace(plan, schema=schema, table_schema=schema).load(progress=False), LINEAGE
 
 
 def stage(view: View, rows: MetaflowDataFrame, more: Sequence[NestedField]) -> list[dict[str, Any]]:

@@ -60,6 +60,8 @@ const STATISTICS: [(i32, &str, ColumnKind); 5] = [
     (137, "nan_value_counts", ColumnKind::Integer),
     (109, "value_counts", ColumnKind::Integer),
 ];
+/// Formats of data and delete files that are read.
+const FORMATS: [&str; 3] = ["parquet", "avro", "orc"];
 /// Rows or bytes beyond what any file has: a number above it is damage.
 const MOST: i64 = 1 << 48;
 
@@ -201,8 +203,10 @@ impl<'a> Entries<'a> {
         let format = self.decoded.columns[FORMAT].bytes(row).unwrap_or_default();
         let what = if self.manifest.content == Content::Data { "data" } else { "delete" };
         let refused = |message: String| Err(Error::new(Kind::Unsupported, message).at(self.path(row)?));
-        if !format.eq_ignore_ascii_case(b"parquet") && !self.is_vector(row) {
-            return refused(format!("a {what} file in {} format, expected Parquet", String::from_utf8_lossy(format)));
+        let is_known = FORMATS.iter().any(|known| format.eq_ignore_ascii_case(known.as_bytes()));
+        if !is_known && !self.is_vector(row) {
+            let (format, known) = (String::from_utf8_lossy(format), FORMATS.join(", "));
+            return refused(format!("a {what} file in {format} format, expected one of {known}"));
         }
         match self.decoded.columns[KEY_METADATA].bytes(row) {
             Some(key) if !key.is_empty() => {
@@ -306,7 +310,7 @@ pub(crate) fn kind_of(value_type: &Type) -> Option<ColumnKind> {
         | Type::TimestampNs(_) => Some(ColumnKind::Integer),
         Type::Float | Type::Double => Some(ColumnKind::Float),
         Type::Decimal(_, _) | Type::String | Type::Uuid | Type::Fixed(_) | Type::Binary => Some(ColumnKind::Bytes),
-        Type::Unknown | Type::Unread(_) | Type::Struct(_) | Type::List(_) | Type::Map(_, _) => None,
+        Type::Unknown | Type::Variant | Type::Spatial(_) | Type::Struct(_) | Type::List(_) | Type::Map(_, _) => None,
     }
 }
 

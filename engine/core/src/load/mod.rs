@@ -16,9 +16,11 @@
 
 mod column;
 mod columns;
+mod defaults;
 mod deletes;
 mod doubt;
 mod estimate;
+mod foreign;
 mod held;
 mod leaves;
 mod metadata;

@@ -17,6 +17,7 @@ pub mod pruning;
 pub mod reader;
 mod repair;
 mod thrift;
+pub mod variant;
 
 use crate::error::{Error, Kind};
 
