@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import InvalidArgument
-from headrace.iceberg import NestedField, Schema, Snapshot, TableMetadata
-from headrace.iceberg.schema import METADATA
+from headrace.iceberg import Snapshot, TableMetadata
 from headrace.writing import staging
+from headrace.writing.lineage import with_lineage
 from headrace.writing.manifests import Manifests, Parts
 from headrace.writing.selecting import discard
 from headrace.writing.snapshots import Change
@@ -23,19 +23,13 @@ from headrace.writing.staging import StagedFile
 from headrace.writing.view import View
 
 if TYPE_CHECKING:
-    from headrace._engine import FileList
-    from headrace.dataframe import MetaflowDataFrame
     from headrace.filters import Expression
-    from headrace.plan import ScanPlan
 
 TARGET_SIZE = "write.target-file-size-bytes"
 DEFAULT_TARGET_SIZE = 512 << 20
 MIN_INPUT_FILES = 5
 _SMALL, _LARGE = 0.75, 1.8
 """Sizes within these shares of the target are left alone, as by Iceberg's own rewrite (docs, "rewrite_data_files")."""
-
-LINEAGE = (METADATA["_row_id"], METADATA["_last_updated_sequence_number"])
-"""Columns that a row keeps when it moves to another file (spec: "Reserved Field IDs", "Row Lineage")."""
 
 
 def rewritten(
@@ -76,7 +70,8 @@ def rewritten(
     try:
         for each in _engine.pack_files(plan.files, json.dumps(request)):
             files = plan.files.take(each)
-            rows, lineage = _rows(whole, files, view.metadata)
+            moved, lineage = with_lineage(replace(whole, files=files), view.metadata)
+            rows = moved.load(progress=False)
             written = view._written(rows, 0, 0, properties={TARGET_SIZE: str(target)}, more=lineage)
             staged += staging.stage(view.metadata, written)
             old += files.locations()
@@ -84,16 +79,6 @@ def rewritten(
         discard(view._access, [each["path"] for each in staged])
         raise
     return sorted(old), staged
-
-
-def _rows(plan: ScanPlan, files: FileList, metadata: TableMetadata) -> tuple[MetaflowDataFrame, Sequence[NestedField]]:
-    """The rows of files, and the columns beside the table's that they have: those of row lineage where rows keep it."""
-    fields = plan.schema.fields
-    taken = {each.name for each in fields} & {each.name for each in LINEAGE}
-    if metadata.format_version < 3 or taken:
-        return replace(plan, files=files).load(progress=False), ()
-    schema = Schema((*fields, *LINEAGE), plan.schema.schema_id)
-    return replace(plan, files=files, schema=schema, table_schema=schema).load(progress=False), LINEAGE
 
 
 class Cluster(Change):

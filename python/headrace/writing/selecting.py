@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.access import TableAccess
 from headrace.errors import HeadraceError, InvalidArgument
 from headrace.filters.complement import not_true
+from headrace.writing.lineage import stage_moved, with_lineage
 from headrace.writing.manifests import Manifests
 from headrace.writing.snapshots import Selection
 from headrace.writing.view import View
@@ -60,7 +61,8 @@ def select(
     try:
         positions = [at for at, location in enumerate(plan.files.locations()) if location in partial]
         for group in groups(plan.files, positions):
-            staged += view.stage(survivors(plan, group).load())
+            moved, lineage = with_lineage(survivors(plan, group), view.metadata)
+            staged += stage_moved(view, moved.load(), lineage)
     except BaseException:
         discard(view._access, [each["path"] for each in staged])
         raise

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.dataframe import MetaflowDataFrame
 from headrace.errors import InvalidArgument
 from headrace.filters import Constant
+from headrace.writing.lineage import stage_moved, with_lineage
 from headrace.writing.manifests import all_fields, plan_request
 from headrace.writing.selecting import discard, groups
 from headrace.writing.snapshots import Selection
@@ -59,6 +60,7 @@ def replace_by_key(
     selection = Selection("filter", filter, isolation=level, only_rewritten=True)
     # A plan of all columns and no files: the filter only finds the files, and says nothing of the rows that stay.
     plan = replace(view.scan(Constant(False)), filter_json=None, filter_text=None)
+    plan, lineage = with_lineage(plan, view.metadata)
     request = plan_request(view._access.name, view.metadata, view.snapshot)
     files, _ = _engine.plan(view._access.store(), request, filter)
     staged: list[dict[str, Any]] = []
@@ -69,7 +71,7 @@ def replace_by_key(
                 touched, kept = _without(keys, *part)
                 rewritten += touched
                 if kept is not None:
-                    staged += view.stage(kept)
+                    staged += stage_moved(view, kept, lineage)
     except BaseException:
         discard(view._access, [each["path"] for each in staged])
         raise
