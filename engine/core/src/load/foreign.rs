@@ -29,9 +29,7 @@ pub(crate) async fn open(context: &Arc<Context>, object: &PinnedObject) -> Resul
         };
     }
     match parquet(object).await {
-        Err(error) if is_table && error.kind() == Kind::ParquetDecoding => {
-            made(context, object).await?.ok_or(error)
-        }
+        Err(error) if is_table && error.kind() == Kind::ParquetDecoding => made(context, object).await?.ok_or(error),
         other => other,
     }
 }

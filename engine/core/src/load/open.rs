@@ -18,9 +18,9 @@ use crate::load::metadata::add_constants;
 use crate::load::source::FileTask;
 use crate::load::{Context, columns};
 use crate::parquet::index::is_sparse;
+use crate::parquet::layout;
 use crate::parquet::mapping::{ColumnSource, FileMapping};
 use crate::parquet::pruning::{LeafSource, may_match};
-use crate::parquet::layout;
 
 /// A file of which all is wanted comes in one request up to this size: a second one costs more than its transfer.
 const WHOLE_FILE_BYTES: u64 = 4 << 20;

@@ -64,7 +64,9 @@ fn append(group: &StructArray, row: usize, names: &Names, to: &mut Vec<u8>, dept
         return Err(damaged(format!("variants within variants, deeper than {MAX_DEPTH}")));
     }
     let value = match group.column_by_name("value").filter(|value| value.is_valid(row)) {
-        Some(value) => Some(value.as_binary_view_opt().ok_or_else(|| damaged("a value that is not binary"))?.value(row)),
+        Some(value) => {
+            Some(value.as_binary_view_opt().ok_or_else(|| damaged("a value that is not binary"))?.value(row))
+        }
         None => None,
     };
     let Some(typed) = group.column_by_name("typed_value").filter(|typed| typed.is_valid(row)) else {
@@ -107,7 +109,8 @@ fn object(
         let mut value = Vec::new();
         if group.is_valid(row) && append(group, row, names, &mut value, depth + 1)? {
             let name = field.name().as_bytes();
-            let id = names.id(name).ok_or_else(|| damaged(format!("field {:?} is not in the metadata", field.name())))?;
+            let id =
+                names.id(name).ok_or_else(|| damaged(format!("field {:?} is not in the metadata", field.name())))?;
             found.push((name, id, value));
         }
     }

@@ -11,11 +11,11 @@ mod cursor;
 mod program;
 mod records;
 mod schema;
-mod values;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::collections::HashMap;
 

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, Decimal128Array, FixedSizeBinaryArray, Float32Array, Float64Array,
-    Int32Array, Int64Array, LargeBinaryArray, LargeListArray, LargeStringArray, MapArray, NullArray, StructArray,
+    Array, ArrayRef, BooleanArray, Decimal128Array, FixedSizeBinaryArray, Float32Array, Float64Array, Int32Array,
+    Int64Array, LargeBinaryArray, LargeListArray, LargeStringArray, MapArray, NullArray, StructArray,
 };
 use arrow_buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use arrow_cast::cast;
@@ -105,7 +105,8 @@ impl Values {
                     Some(size) => cursor.take(*size)?,
                     None => cursor.bytes()?,
                 };
-                let value = scalar::decimal(bytes).filter(|value| value.unsigned_abs() < 10u128.pow((*precision).into()));
+                let value =
+                    scalar::decimal(bytes).filter(|value| value.unsigned_abs() < 10u128.pow((*precision).into()));
                 values.push(value.ok_or_else(|| invalid("Avro: a decimal of more digits than its precision"))?);
             }
             Store::Bytes(ends, bytes, _) => {
