@@ -310,7 +310,7 @@ class Table(FastDataTable, HiveWrites, Administration, Maintenance, Inspection, 
         ColumnNotFound, FilterError
             With the nearest name, and where in the text.
         UnsupportedError
-            A data or delete file that is encrypted or neither Parquet nor Avro nor ORC (a deletion vector: Puffin):
+            A data or delete file that is encrypted or neither Parquet nor Avro (a deletion vector: Puffin):
             names it.
 
         Notes

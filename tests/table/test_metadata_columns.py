@@ -90,7 +90,9 @@ def test_rows_that_are_left_keep_their_lineage_when_files_are_joined(warehouse: 
     """DuckDB deletes with vectors; compaction leaves them out, and the other rows are who they were."""
     name = warehouse.fresh_name()
     with warehouse.duckdb_writer() as connection:
-        connection.execute(f"create table writable.{name} (id bigint) with ('format-version' = '3')")
+        where = f"s3://data/{name.replace('.', '/')}"
+        options = f"'format-version' = '3', 'write.data.path' = '{where}'"
+        connection.execute(f"create table writable.{name} (id bigint) with ({options})")
         for first in (0, 10):
             connection.execute(f"insert into writable.{name} select * from range({first}, {first + 10})")
         connection.execute(f"delete from writable.{name} where id % 5 = 3")
