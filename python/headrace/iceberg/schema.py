@@ -163,6 +163,10 @@ class Schema:
         added = tuple(METADATA[each] for each in dict.fromkeys(named) if each in METADATA and each not in self.names)
         return replace(self, fields=self.fields + added) if added else self
 
+    def with_changes(self) -> Schema:
+        """The schema and what a list of changes knows of a row; see `headrace.changes`."""
+        return replace(self, fields=self.fields + CHANGES)
+
     @cached_property
     def _top_of(self) -> Mapping[int, NestedField]:
         return {inner.field_id: top for top in self.fields for inner in walk((top,))}
@@ -187,6 +191,12 @@ METADATA = {
     "_spec_id": NestedField(2147483643, "_spec_id", PrimitiveType("int"), required=True),
 }
 """Columns that no file holds: where a row lies (spec: "Reserved Field IDs")."""
+CHANGE_TYPE = "_change_type"
+CHANGES = (
+    NestedField(2147483543, CHANGE_TYPE, PrimitiveType("string"), required=True),
+    NestedField(2147483541, "_commit_snapshot_id", PrimitiveType("long"), required=True),
+)
+"""What a snapshot did to a row, and which one; ids as in Iceberg's Java (MetadataColumns)."""
 
 
 def _named(fields: tuple[NestedField, ...], prefix: str = "") -> Iterator[tuple[str, NestedField]]:

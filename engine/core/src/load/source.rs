@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::error::{Error, Kind, Result};
 use crate::fetch::PinnedObject;
 use crate::iceberg::deletes::Applied;
-use crate::iceberg::files::{FileList, as_views};
+use crate::iceberg::files::{CHANGE, CHANGED_BY, FileList, as_views};
 use crate::iceberg::predicate::Literal;
 use crate::iceberg::schema::{FIELD_ID, Type};
 use crate::parquet::mapping::{Matching, NameMapping, Wanted};
@@ -32,6 +32,8 @@ pub struct FileTask {
     pub partition: HashMap<i32, ArrayRef>,
     /// Its partition spec
     pub spec_id: i32,
+    /// What which snapshot did to its rows, in lists of changes
+    pub change: Option<(String, i64)>,
     /// Data sequence number: an equality delete is about smaller ones
     pub sequence_number: i64,
     /// Row deletes that apply
@@ -64,6 +66,7 @@ impl FileTask {
         let (locations, spec_ids, partitions) = (list.locations()?, list.spec_ids()?, list.partitions()?);
         let (sizes, starts, lengths) = (list.int64("file_size")?, list.int64("start")?, list.int64("length")?);
         let sequence = list.int64("sequence_number")?;
+        let changes = if list.is_of_changes() { Some((list.text(CHANGE)?, list.int64(CHANGED_BY)?)) } else { None };
         let mut tasks = Vec::with_capacity(list.len());
         for row in 0..list.len() {
             let mut partition = HashMap::new();
@@ -83,6 +86,7 @@ impl FileTask {
                 part,
                 partition,
                 spec_id: spec_ids.value(row),
+                change: changes.map(|(change, by)| (change.value(row).to_string(), by.value(row))),
                 sequence_number: sequence.value(row),
                 deletes: list.deletes(row)?,
             });
