@@ -117,6 +117,21 @@ def test_later_deletes_join_earlier_ones(place: Place) -> None:
         assert summary(table)["total-delete-files"] == "0"
 
 
+@pytest.mark.parametrize("granularity", ["partition", "file"])
+def test_vectors_take_older_positions_along(tmp_path: Path, name: str, granularity: str) -> None:
+    place = Place(sqlite(tmp_path / "sqlite"), "2", name, None)
+    table = place.make(**{"write.delete.granularity": granularity})
+    for first in (0, 10):
+        table.append(rows(first, 10))
+    table.delete("id = 3 or id = 12")
+    table.upgrade(3)
+    table.delete("id = 4")
+    assert ids(table) == [each for each in range(20) if each not in (3, 4, 12)]
+    assert summary(table)["added-position-deletes"] == "2"  # the older one too: a vector is alone
+    table.delete("id = 13 or id = 5")
+    assert ids(table) == [each for each in range(20) if each not in (3, 4, 5, 12, 13)]
+
+
 def test_rows_are_replaced_by_key(place: Place) -> None:
     table = place.make()
     for first in (0, 10):
