@@ -34,10 +34,9 @@ class Changes:
     if TYPE_CHECKING:
 
         @property
-        def _selected(self) -> tuple[Snapshot | None, Schema]: ...
-
-        @property
         def metadata(self) -> TableMetadata: ...
+        @property
+        def _selected(self) -> tuple[Snapshot | None, Schema]: ...
 
     def changes(
         self,
@@ -120,7 +119,7 @@ def _at(metadata: TableMetadata, point: Point, name: str) -> tuple[Snapshot | No
     if isinstance(point, int):
         return select_snapshot(metadata, snapshot_id=point)
     if isinstance(point, str) and (ref := metadata.refs.get(point)) is not None:
-        return select_snapshot(metadata, branch=point) if ref.kind == "branch" else select_snapshot(metadata, tag=point)
+        return select_snapshot(metadata, tag=point) if ref.kind == "tag" else select_snapshot(metadata, branch=point)
     return select_snapshot(metadata, as_of=point)
 
 
