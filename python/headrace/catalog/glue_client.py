@@ -144,7 +144,7 @@ class GlueCalls:
             return Refused(code, CatalogError(told))
         if type(error).__name__ == "ParamValidationError":  # a name longer than Glue takes
             return CatalogError(told)
-        if code is not None or type(error).__module__.startswith(("botocore", "urllib3")):
+        if code is not None or _is_of_transport(error):
             return UnreachableError(told)
         return error
 
@@ -165,7 +165,11 @@ def _is_unknown(error: Exception) -> bool:
     if (code := _code(error)) is not None:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)  # type: ignore[attr-defined]
         return code not in _THROTTLED and (code in _UNTOLD or status >= 500)
-    return type(error).__module__.startswith(("botocore", "urllib3")) and type(error).__name__ not in _NOT_SENT
+    return _is_of_transport(error) and type(error).__name__ not in _NOT_SENT
+
+
+def _is_of_transport(error: Exception) -> bool:
+    return isinstance(error, OSError) or type(error).__module__.startswith(("botocore", "urllib3"))
 
 
 def _code(error: Exception) -> str | None:
