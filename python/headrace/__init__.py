@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from headrace.plan import ScanPlan as ScanPlan
     from headrace.plan import Shard as Shard
     from headrace.table import Table as Table
+    from headrace.variant import decode_variant as decode_variant
 
 _HOMES = {
     "Catalog": "headrace.catalog",
@@ -38,6 +39,7 @@ _HOMES = {
     "Table": "headrace.table",
     "__version__": "headrace._engine",
     "col": "headrace.filters",
+    "decode_variant": "headrace.variant",
     "load_catalog": "headrace.catalog",
     "project_struct_fields": "headrace.fastdata.nested",
     "promote_struct_field": "headrace.fastdata.nested",

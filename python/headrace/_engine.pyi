@@ -84,6 +84,9 @@ class FileList:
 def plan(store: Store, request: str, filter: str | None = None) -> tuple[FileList, str]:
     """Plan a scan. `request` and the report (second result) are JSON, see engine/core/src/iceberg/plan.rs."""
 
+def changes(store: Store, request: str, steps: str, filter: str | None = None) -> tuple[FileList, str]:
+    """Plan what snapshots changed. `steps` is JSON, see engine/core/src/iceberg/changes.rs."""
+
 @final
 class Listing:
     """Objects below some folders, each with its size and the time it was written; sorted by location, each once."""
@@ -104,6 +107,8 @@ class Keys:
     def __len__(self) -> int: ...
     def absent(self, frame: Frame) -> Column:
         """True for every row of a frame whose key is not among these."""
+    def present(self, frame: Frame) -> Column:
+        """True for every row of a frame whose key is among these."""
     def filter_json(self) -> str:
         """A filter that every row with one of these keys passes."""
 
@@ -117,6 +122,12 @@ def rewrite_manifests(store: Store, files: Sequence[str], request: str, filter: 
     """Write a snapshot's manifests again, without the files that are selected; see
     engine/core/src/iceberg/writing/rewrite.rs."""
 
+def write_row_deletes(store: Store, files: FileList, rows: Frame, request: str) -> list[str]:
+    """Write files that delete rows of others, given by location and position; see engine/core/src/row_deletes/mod.rs.
+
+    Each result is the JSON of a file of position deletes or of a deletion vector. On an error no file is left.
+    """
+
 def write_manifest_list(store: Store, request: str) -> str:
     """Write the manifest list of a snapshot; see engine/core/src/iceberg/writing/snapshot.rs."""
 
@@ -128,10 +139,6 @@ def cluster_manifests(store: Store, request: str) -> str:
 
 def pack_files(files: FileList, request: str) -> list[list[int]]:
     """Positions of files to write again, in bins of one partition; see engine/core/src/iceberg/packing.rs."""
-
-def fill_lineage(frame: Frame, files: FileList) -> Frame | None:
-    """The rows of files, whose last two columns are `_row_id` and `_last_updated_sequence_number`, with what the files
-    do not say of a row filled in; None if the frame does not hold all rows of the files."""
 
 def list_manifests(store: Store, manifest_list: str | None, manifests: Sequence[str]) -> Frame:
     """The manifests of a snapshot, a row each."""
@@ -277,6 +284,9 @@ class Column:
         """The type for people: "int64", "decimal(15, 2)", "list<string>"."""
     @property
     def field_id(self) -> int | None: ...
+    @property
+    def iceberg_type(self) -> str | None:
+        """The Iceberg type, where the Arrow type does not tell it: "variant", "geometry(...)"."""
     @property
     def null_count(self) -> int: ...
     @property

@@ -1,8 +1,9 @@
 """One column of a frame, and what it can be handed over as.
 
 `MetaflowColumn` is what all columns share; `PrimitiveMetaflowColumn`, `BinaryMetaflowColumn`, `ListMetaflowColumn`,
-`StructMetaflowColumn` and `MapMetaflowColumn` add what their type can do. A column is immutable and shares its frame's
-memory. Neighbours: `dataframe` holds columns; `handoff.numpy` makes arrays. Must not know: tables, files.
+`StructMetaflowColumn`, `MapMetaflowColumn` and `VariantMetaflowColumn` add what their type can do. A column is
+immutable and shares its frame's memory. Neighbours: `dataframe` holds columns; `handoff.numpy` makes arrays. Must not
+know: tables, files.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from headrace.errors import ColumnNotFound, nearest
 from headrace.handoff import numpy as to_numpy
 from headrace.handoff.numpy import is_time
 from headrace.handoff.values import column_of_values
+from headrace.variant import decode_variant
 
 if TYPE_CHECKING:
     from headrace.dataframe import MetaflowDataFrame
@@ -296,6 +298,21 @@ class StructMetaflowColumn(MetaflowColumn):
         )
 
 
+class VariantMetaflowColumn(StructMetaflowColumn):
+    """Variants: values of any type, in the binaries `metadata` and `value` of a struct."""
+
+    __slots__ = ()
+
+    def values(self, offset: int = 0) -> Iterator[Any]:
+        """Iterate over the variants as Python objects, from row ``offset`` on; see `headrace.decode_variant`."""
+        for found in super().values(offset):
+            yield None if found is None else decode_variant(found["metadata"], found["value"])
+
+    def to_pylist(self) -> list[Any]:
+        """Return every variant as a Python object; see `headrace.decode_variant`. None for a row without one, too."""
+        return list(self.values())
+
+
 class MapMetaflowColumn(ListMetaflowColumn):
     """Maps: lists of (key, value)."""
 
@@ -314,7 +331,7 @@ def wrap(column: _engine.Column) -> MetaflowColumn:
     """Give an engine's column the class of its type."""
     kind = column.type
     if kind.startswith("+s"):
-        return StructMetaflowColumn(column)
+        return VariantMetaflowColumn(column) if column.iceberg_type == "variant" else StructMetaflowColumn(column)
     if kind.startswith("+m"):
         return MapMetaflowColumn(column)
     if kind[:2] in ("+l", "+L", "+w", "+v"):
@@ -342,4 +359,5 @@ __all__ = [
     "MetaflowColumn",
     "PrimitiveMetaflowColumn",
     "StructMetaflowColumn",
+    "VariantMetaflowColumn",
 ]

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.access import TableAccess
 from headrace.catalog import Catalog, LoadedTable, load_catalog
 from headrace.catalog.identifiers import parse_identifier
+from headrace.changes import Changes
 from headrace.errors import InvalidArgument
 from headrace.fastdata.tables import FastDataTable
 from headrace.hive.surface import HiveWrites
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from headrace.filters import Expression
 
 
-class Table(FastDataTable, HiveWrites, Administration, Maintenance, Inspection):
+class Table(FastDataTable, HiveWrites, Administration, Maintenance, Inspection, Changes):
     """A warehouse table, pinned to one snapshot until it is written to: then it shows what it wrote.
 
     Parameters
@@ -109,7 +110,8 @@ class Table(FastDataTable, HiveWrites, Administration, Maintenance, Inspection):
         location : str or path
             A metadata file, or the table's folder (its version hint, else its newest metadata); on S3 or local.
         properties : mapping of str to str or None
-            Storage properties (`s3.endpoint`, ...); `location-map` ("from=to,from=to") for a table that was copied.
+            Storage properties (`s3.endpoint`, ...); `location-map` ("from=to,from=to") for a table that was copied:
+            metadata, manifests, data and delete files are read at their new place. Such a table is read-only.
 
         Raises
         ------
@@ -290,7 +292,9 @@ class Table(FastDataTable, HiveWrites, Administration, Maintenance, Inspection):
             is not true (false, or null) are left out, exactly.
         columns : sequence of str or None
             Columns to give, "a.b" for a field of a struct; None gives all. Where a row lies is asked for by name:
-            "_file" (its data file), "_pos" (its row in there, from 0), "_spec_id" (the file's partition spec).
+            "_file" (its data file), "_pos" (its row in there, from 0), "_spec_id" (the file's partition spec),
+            "_partition" (a struct of the file's partition values, a field each of all the table's specs). So is, in
+            tables of format version 3, its lineage: "_row_id" and "_last_updated_sequence_number".
         limit : int or None
             Rows at most, the first in the order of the files.
         params : mapping or None
@@ -306,7 +310,8 @@ class Table(FastDataTable, HiveWrites, Administration, Maintenance, Inspection):
         ColumnNotFound, FilterError
             With the nearest name, and where in the text.
         UnsupportedError
-            A data or delete file that is encrypted or not Parquet (a deletion vector: Puffin): names it.
+            A data or delete file that is encrypted or neither Parquet nor Avro (a deletion vector: Puffin):
+            names it.
 
         Notes
         -----
@@ -325,7 +330,7 @@ class Table(FastDataTable, HiveWrites, Administration, Maintenance, Inspection):
         snapshot, table_schema = self._selected
         metadata = self.metadata
         with self._access.naming():
-            schema = table_schema.with_metadata(columns).select(columns)
+            schema = table_schema.with_metadata(columns, metadata.partition_type(table_schema)).select(columns)
             expression = as_filter(filter, params)
             bound = None if expression is None else bind(expression, table_schema).to_engine_json()
             request = plan_request(self._access.name, metadata, snapshot, table_schema)

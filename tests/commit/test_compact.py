@@ -193,6 +193,19 @@ def lineage(table: headrace.Table) -> dict[int, tuple[int, int]]:
     return found
 
 
+def test_rows_keep_their_lineage_when_others_of_their_file_go(catalog: Catalog, name: str) -> None:
+    table = make(catalog, name, **{"format-version": "3"})
+    table.append(rows(0, 10))
+    table.append(rows(10, 10))
+    before = lineage(table)
+    table.delete("id < 3")
+    table.upsert(rows(12, 2), on=["id"])
+    after = lineage(table)
+    stayed = set(range(3, 20)) - {12, 13}
+    assert {each: after[each] for each in stayed} == {each: before[each] for each in stayed}
+    assert len({row_id for row_id, _ in after.values()}) == 17
+
+
 def test_rows_keep_their_lineage(catalog: Catalog, name: str) -> None:
     table = make(catalog, name, **{"format-version": "3"})
     for first in (20, 0, 10):

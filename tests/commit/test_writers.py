@@ -115,9 +115,11 @@ def test_writers_killed_at_any_moment(catalog: Catalog, name: str, tmp_path: Pat
         print(f"{catalog.kind}: {tally}", flush=True)
 
 
-def crash(catalog: Catalog, name: str, folder: Path, chance: random.Random, tally: Tally) -> None:
+def crash(
+    catalog: Catalog, name: str, folder: Path, chance: random.Random, tally: Tally, **properties: str
+) -> headrace.Table:
     """One table: writers that die and start again until all is done, then once more and never again."""
-    table = headrace.Table.create(name, SCHEMA, partition_by="ds", properties=RETRIES, catalog=catalog)
+    table = headrace.Table.create(name, SCHEMA, partition_by="ds", properties=RETRIES | properties, catalog=catalog)
     count = SOAK_COUNT if soak.soak_s() else COUNT
     with read_meanwhile(catalog, name, folder) as seen:
         deaths = run_to_the_end(catalog, name, folder, chance, count)
@@ -129,6 +131,7 @@ def crash(catalog: Catalog, name: str, folder: Path, chance: random.Random, tall
     tally.deaths += deaths
     tally.abandoned += WRITERS
     tally.loads += seen["loads"]
+    return table.refresh()
 
 
 def run_to_the_end(catalog: Catalog, name: str, folder: Path, chance: random.Random, count: int) -> int:

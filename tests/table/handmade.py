@@ -7,6 +7,7 @@ says exactly what is deleted, in which partition and after which commit. Knows n
 from __future__ import annotations
 
 import itertools
+import json
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 import headrace
 import pyarrow
 import pyarrow.parquet
+from headrace.writing import staging
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.manifest import (
     DataFile,
@@ -118,6 +120,40 @@ class HandMade:
             spec_id=spec_id,
         )
 
+    def add(
+        self, location: str, record_count: int, file_format: str, partition: Sequence[Any] = (), **members: Any
+    ) -> None:
+        """One snapshot that adds a data file which lies there, in any format."""
+        metadata = self.table.metadata
+        file = {
+            "file-path": location,
+            "file-format": file_format,
+            "record-count": record_count,
+            "file-size-in-bytes": Path(location.removeprefix("file://")).stat().st_size,
+            "partition": list(partition),
+            "spec-id": metadata.spec.spec_id,
+            **members,
+        }
+        self.table.commit(staging.stage(metadata, [json.dumps(file)]))
+
+    def deletes_of(self, location: str, record_count: int, file_format: FileFormat) -> DataFile:
+        """A position delete file that lies there, in any format."""
+        return self._file(
+            content=DataFileContent.POSITION_DELETES,
+            file_path=location,
+            file_format=file_format,
+            file_size_in_bytes=Path(location.removeprefix("file://")).stat().st_size,
+            record_count=record_count,
+            partition=Record(),
+            spec_id=None,
+        )
+
+    def place(self, name: str) -> Path:
+        """Where a data file of this name goes."""
+        folder = Path(self.table.metadata.location.removeprefix("file://")) / "data"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / name
+
     def commit(self, *files: DataFile, table_spec: int | None = None) -> None:
         """One snapshot that adds these delete files."""
         table = self._theirs.load_table("db.t")
@@ -176,7 +212,7 @@ class HandMade:
         return f"file://{path}", path.stat().st_size
 
     def _file(self, spec_id: int | None, **members: Any) -> DataFile:
-        made = DataFile.from_args(file_format=FileFormat.PARQUET, **members)
+        made = DataFile.from_args(**{"file_format": FileFormat.PARQUET, **members})
         made.spec_id = spec_id if spec_id is not None else self.table.metadata.spec.spec_id
         return made
 

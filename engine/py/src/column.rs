@@ -7,6 +7,7 @@ use arrow_schema::{DataType, Field, FieldRef};
 use headrace_core::error::{Error, Kind};
 use headrace_core::frame::format::type_name;
 use headrace_core::frame::{array_bytes, dense, nested};
+use headrace_core::iceberg::schema::TYPE;
 use headrace_core::parquet::mapping::field_id;
 use pyo3::exceptions::{PyAttributeError, PyBufferError};
 use pyo3::prelude::*;
@@ -88,6 +89,11 @@ impl Column {
     #[getter]
     fn field_id(&self) -> Option<i32> {
         field_id(&self.field)
+    }
+
+    #[getter]
+    fn iceberg_type(&self) -> Option<&str> {
+        self.field.metadata().get(TYPE).map(String::as_str)
     }
 
     #[getter]

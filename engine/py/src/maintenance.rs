@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::Array;
-use headrace_core::error::{Error, Kind};
-use headrace_core::frame::{self, lineage};
+use headrace_core::frame;
 use headrace_core::iceberg::{packing, reach, writing};
 use headrace_core::store::Listed;
 use pyo3::prelude::*;
@@ -89,22 +87,4 @@ pub fn cluster_manifests(py: Python<'_>, store: &Store, request: String) -> PyRe
 #[pyfunction]
 pub fn pack_files(py: Python<'_>, files: &FileList, request: &str) -> PyResult<Vec<Vec<u32>>> {
     packing::pack(&files.inner, request).map_err(|error| to_python(py, &error))
-}
-
-/// The rows of files with their row lineage filled in; None if some of their rows are not there.
-#[pyfunction]
-pub fn fill_lineage(py: Python<'_>, frame: &Frame, files: &FileList) -> PyResult<Option<Frame>> {
-    let (frame, files) = (frame.inner.clone(), files.inner.clone());
-    let filled = compute(py, || {
-        let counts = files.int64("record_count")?;
-        let (first, sequence) = (files.int64("first_row_id")?, files.int64("sequence_number")?);
-        let inherited = (0..files.len()).map(|row| {
-            let rows = usize::try_from(counts.value(row));
-            let rows = rows.map_err(|_| Error::new(Kind::InvalidData, "a negative number of rows"))?;
-            let first_row_id = first.is_valid(row).then(|| first.value(row));
-            Ok(lineage::Inherited { rows, first_row_id, sequence_number: sequence.value(row) })
-        });
-        lineage::fill(&frame, &inherited.collect::<Result<Vec<_>, Error>>()?)
-    })?;
-    Ok(filled.map(|inner| Frame { inner }))
 }

@@ -21,6 +21,7 @@ from headrace.iceberg.name_mapping import parse_name_mapping
 from headrace.iceberg.partitioning import PartitionSpec, SortOrder
 from headrace.iceberg.schema import Schema
 from headrace.iceberg.snapshots import MAIN, Snapshot, SnapshotRef
+from headrace.iceberg.types import NestedField, StructType
 
 MAX_BYTES = 1 << 30
 """Metadata beyond 1 GiB, uncompressed, is refused: a compressed file may claim to be anything."""
@@ -108,6 +109,22 @@ class TableMetadata:
         """Spec id -> partition spec. v1's single `partition-spec` where there is no list."""
         read = PartitionSpec.from_json
         return self._parse(lambda: self._by_key("partition-specs", "partition-spec", read, lambda each: each.spec_id))
+
+    def partition_type(self, schema: Schema) -> StructType | None:
+        """A field for every partition field of any spec that has values, by the newest spec that has it.
+
+        None where there is none. `schema` gives the types, older schemas those of columns that it lacks.
+        """
+        found: dict[int, NestedField] = {}
+        for _, spec in sorted(self.specs.items()):
+            for each in spec.fields:
+                sources = (known.field(each.source_id) for known in (schema, *self.schemas.values()))
+                source = next((field for field in sources if field is not None), None)
+                is_valued = each.transform.is_known and each.transform.name != "void" and len(each.source_ids) == 1
+                if is_valued and source is not None:
+                    value = each.transform.result_type(source.type)
+                    found[each.field_id] = NestedField(each.field_id, each.name, value)
+        return StructType(tuple(field for _, field in sorted(found.items()))) if found else None
 
     @property
     def spec(self) -> PartitionSpec:

@@ -157,11 +157,25 @@ class Schema:
         left = {each.field_id for each in walk(fields)}
         return Schema(fields, self.schema_id, tuple(each for each in self.identifier_field_ids if each in left))
 
-    def with_metadata(self, columns: Sequence[str] | None) -> Schema:
-        """The schema and those of `_file`, `_pos` and `_spec_id` that are named and no column of its own."""
+    def with_metadata(self, columns: Sequence[str] | None, partition: StructType | None = None) -> Schema:
+        """The schema and those metadata columns that are named and no column of its own.
+
+        Parameters
+        ----------
+        columns : sequence of str or None
+            What is asked for.
+        partition : StructType or None
+            The type of `_partition`, if the table's partition values may be asked for.
+        """
         named = [] if columns is None or isinstance(columns, str) else columns
-        added = tuple(METADATA[each] for each in dict.fromkeys(named) if each in METADATA and each not in self.names)
+        known = METADATA | ({} if partition is None else {"_partition": _partition(partition)})
+        tops = dict.fromkeys(each if each in known else each.partition(".")[0] for each in named)
+        added = tuple(known[each] for each in tops if each in known and each not in self.names)
         return replace(self, fields=self.fields + added) if added else self
+
+    def with_changes(self) -> Schema:
+        """The schema and what a list of changes knows of a row; see `headrace.changes`."""
+        return replace(self, fields=self.fields + CHANGES)
 
     @cached_property
     def _top_of(self) -> Mapping[int, NestedField]:
@@ -185,8 +199,20 @@ METADATA = {
     "_file": NestedField(2147483646, "_file", PrimitiveType("string"), required=True),
     "_pos": NestedField(2147483645, "_pos", PrimitiveType("long"), required=True),
     "_spec_id": NestedField(2147483643, "_spec_id", PrimitiveType("int"), required=True),
+    "_row_id": NestedField(2147483540, "_row_id", PrimitiveType("long")),
+    "_last_updated_sequence_number": NestedField(2147483539, "_last_updated_sequence_number", PrimitiveType("long")),
 }
-"""Columns that no file holds: where a row lies (spec: "Reserved Field IDs")."""
+"""Columns beside a table's own: where a row lies, and its lineage (spec: "Reserved Field IDs")."""
+CHANGE_TYPE = "_change_type"
+CHANGES = (
+    NestedField(2147483543, CHANGE_TYPE, PrimitiveType("string"), required=True),
+    NestedField(2147483541, "_commit_snapshot_id", PrimitiveType("long"), required=True),
+)
+"""What a snapshot did to a row, and which one; ids as in Iceberg's Java (MetadataColumns)."""
+
+
+def _partition(values: StructType) -> NestedField:
+    return NestedField(2147483642, "_partition", values, required=True)
 
 
 def _named(fields: tuple[NestedField, ...], prefix: str = "") -> Iterator[tuple[str, NestedField]]:

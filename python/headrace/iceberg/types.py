@@ -23,6 +23,10 @@ SIMPLE_NAMES = (
 )
 """Names of the types without parameters; `timestamp_ns`, `timestamptz_ns`, `unknown` and `variant` are of v3."""
 
+_SPATIAL = re.compile(
+    r"geometry(\s*\(\s*[^(),\s][^(),]{0,200}\))?|geography(\s*\(\s*[^(),\s][^(),]{0,200}"
+    r"(,\s*(spherical|vincenty|thomas|andoyer|karney)\s*)?\))?"
+)
 _V3_NAMES = frozenset(["timestamp_ns", "timestamptz_ns", "unknown", "variant", "geometry", "geography"])
 
 
@@ -78,6 +82,29 @@ class FixedType(PrimitiveType):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return FixedType, (self.length,)
+
+
+@dataclass(frozen=True)
+class SpatialType(PrimitiveType):
+    """`geometry` or `geography` (v3): shapes as well-known binary (WKB)."""
+
+    @property
+    def crs(self) -> str:
+        """The coordinate reference system, such as `OGC:CRS84`, which is meant where none is named, or `srid:4326`."""
+        return self._parameters[0] or "OGC:CRS84"
+
+    @property
+    def algorithm(self) -> str | None:
+        """How a geography's edges run between points; None for a geometry, whose edges are straight."""
+        if self.base == "geometry":
+            return None
+        return self._parameters[1] or "spherical"
+
+    @property
+    def _parameters(self) -> tuple[str, str]:
+        _, _, inner = self.name.partition("(")
+        crs, _, algorithm = inner.removesuffix(")").partition(",")
+        return crs.strip(), algorithm.strip()
 
 
 @dataclass(frozen=True)
@@ -173,8 +200,8 @@ def parse_primitive(name: str) -> PrimitiveType:
         return _checked(name, FixedType, int(match[1]))
     if match := re.fullmatch(r"decimal\(\s*(\d{1,3})\s*,\s*(\d{1,3})\s*\)", name):
         return _checked(name, DecimalType, int(match[1]), int(match[2]))
-    if re.fullmatch(r"(geometry|geography)(\([^()]{0,200}\))?", name):
-        return PrimitiveType(name)
+    if _SPATIAL.fullmatch(name):
+        return SpatialType(name)
     known = [*SIMPLE_NAMES, "decimal(P, S)", "fixed[L]", "geometry", "geography"]
     raise MetaflowTableInvalidData(f"unknown type {name[:80]!r}", hint=nearest(name[:80], known, limit=30))
 

@@ -13,7 +13,7 @@ import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from headrace.access import TableAccess
@@ -34,7 +34,7 @@ from headrace.writing.manifests import Listed, Manifests, Parts, ref_json
 from headrace.writing.retry import Retry
 from headrace.writing.snapshots import Change
 from headrace.writing.staging import StagedFile
-from headrace.writing.summary import TOKEN, deletes_dropped, summarise
+from headrace.writing.summary import TOKEN, row_deletes, summarise
 
 KEPT_MS = 23 * 3_600_000
 """No staged file that is younger is taken for an orphan (orphans.py): only older ones may be gone."""
@@ -96,7 +96,17 @@ def writable(access: TableAccess) -> Catalog:
     if access.loaded().hive is not None:
         message = "a legacy Hive table has no snapshots: it is appended to, or its partitions are replaced"
         raise UnsupportedError(message, table=access.name, hint="append, overwrite_partitions, or an Iceberg table")
+    refuse_moved(access)
     return access.catalog
+
+
+def refuse_moved(access: TableAccess) -> None:
+    """An error for a table that is read elsewhere than its metadata says."""
+    if (rule := access.mapped()) is not None:
+        # Its metadata names the original's files: a commit would be the copy's, and its new files the original's
+        message = f"a table that location-map moves ({rule}) is read-only: its metadata names the original's files"
+        hint = "write to the original, or register the table at metadata that names its own files"
+        raise UnsupportedError(message, table=access.name, hint=hint)
 
 
 class _Commit:
@@ -256,7 +266,7 @@ class _Commit:
             "snapshot-id": self._manifests.snapshot_id,
             "timestamp-ms": max(now, metadata.last_updated_ms),
             "manifest-list": listed.location,
-            "summary": self._summary(parent, parts, listed),
+            "summary": self._summary(version, parent, parts, listed),
             "schema-id": metadata.schema.schema_id,
         }
         if parent is not None:
@@ -270,10 +280,13 @@ class _Commit:
         requirements = [*updates.assert_uuid(metadata), asserted]
         return requirements, updates.add_snapshot(made, self._branch, ref_json(metadata, self._branch))
 
-    def _summary(self, parent: Snapshot | None, parts: Parts, listed: Listed) -> dict[str, str]:
+    def _summary(self, version: int, parent: Snapshot | None, parts: Parts, listed: Listed) -> dict[str, str]:
         properties = self._properties | dict(parts.notes)
-        made = summarise(parts.operation, parent, parts.new, parts.gone, self._change.token, properties)
-        return made | deletes_dropped(listed.deletes_dropped + parts.vectors, listed.deletes_left)
+        new = replace(parts.new, bytes=parts.new.bytes + parts.marks.bytes)
+        gone = replace(parts.gone, bytes=parts.gone.bytes + parts.vectors.bytes)
+        made = summarise(parts.operation, parent, new, gone, self._change.token, properties)
+        dropped, left, vectors = listed.deletes_dropped, listed.deletes_left, version > 2
+        return made | row_deletes(parent, parts.marks, vectors, parts.vectors, dropped, left)
 
     def _look(self) -> LoadedTable:
         """The table as it is now, which settles whether the last attempt took effect."""

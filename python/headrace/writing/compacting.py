@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import InvalidArgument
-from headrace.iceberg import NestedField, PrimitiveType, Schema, Snapshot, TableMetadata
-from headrace.writing import staging
+from headrace.iceberg import Snapshot, TableMetadata
+from headrace.writing import lineage, staging
 from headrace.writing.manifests import Manifests, Parts
 from headrace.writing.selecting import discard
 from headrace.writing.snapshots import Change
@@ -22,22 +22,13 @@ from headrace.writing.staging import StagedFile
 from headrace.writing.view import View
 
 if TYPE_CHECKING:
-    from headrace._engine import FileList
-    from headrace.dataframe import MetaflowDataFrame
     from headrace.filters import Expression
-    from headrace.plan import ScanPlan
 
 TARGET_SIZE = "write.target-file-size-bytes"
 DEFAULT_TARGET_SIZE = 512 << 20
 MIN_INPUT_FILES = 5
 _SMALL, _LARGE = 0.75, 1.8
 """Sizes within these shares of the target are left alone, as by Iceberg's own rewrite (docs, "rewrite_data_files")."""
-
-LINEAGE = (
-    NestedField(2_147_483_540, "_row_id", PrimitiveType("long")),
-    NestedField(2_147_483_539, "_last_updated_sequence_number", PrimitiveType("long")),
-)
-"""Columns that a row keeps when it moves to another file (spec: "Reserved Field IDs", "Row Lineage")."""
 
 
 def rewritten(
@@ -78,31 +69,14 @@ def rewritten(
     try:
         for each in _engine.pack_files(plan.files, json.dumps(request)):
             files = plan.files.take(each)
-            rows, lineage = _rows(whole, files, view.metadata)
-            written = view._written(rows, 0, 0, properties={TARGET_SIZE: str(target)}, more=lineage)
+            rows, more = lineage.load(replace(whole, files=files), view.metadata.format_version)
+            written = view._written(rows, 0, 0, properties={TARGET_SIZE: str(target)}, more=more)
             staged += staging.stage(view.metadata, written)
             old += files.locations()
     except BaseException:
         discard(view._access, [each["path"] for each in staged])
         raise
     return sorted(old), staged
-
-
-def _rows(plan: ScanPlan, files: FileList, metadata: TableMetadata) -> tuple[MetaflowDataFrame, Sequence[NestedField]]:
-    """The rows of files, and the columns beside the table's that they have: those of row lineage where rows keep it."""
-    from headrace import _engine
-    from headrace.dataframe import MetaflowDataFrame
-
-    fields = plan.schema.fields
-    taken = {each.name for each in fields} & {each.name for each in LINEAGE}
-    if metadata.format_version < 3 or taken:
-        return replace(plan, files=files).load(progress=False), ()
-    schema = Schema((*fields, *LINEAGE), plan.schema.schema_id)
-    loaded = replace(plan, files=files, schema=schema, table_schema=schema).load(progress=False)._frame
-    filled = _engine.fill_lineage(loaded, files)
-    if filled is None:  # rows are deleted: which ones are left is not told
-        return MetaflowDataFrame(loaded.select(range(len(fields)))), ()
-    return MetaflowDataFrame(filled), LINEAGE
 
 
 class Cluster(Change):

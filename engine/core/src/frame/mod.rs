@@ -8,7 +8,6 @@ pub mod filter;
 pub mod format;
 pub mod ipc;
 pub mod keys;
-pub mod lineage;
 pub mod nested;
 mod relabel;
 mod size;

@@ -6,6 +6,7 @@
 use crate::error::{Error, Kind, Result};
 use crate::iceberg::avro::{AvroFile, Column, ColumnKind, Columns, Want, WantField};
 use crate::iceberg::bounds::{Counts, Facts};
+use crate::iceberg::changes::Change;
 use crate::iceberg::manifest_list::{Content, ManifestFile};
 use crate::iceberg::scalar::{Scalar, decimal};
 use crate::iceberg::schema::Type;
@@ -59,6 +60,8 @@ const STATISTICS: [(i32, &str, ColumnKind); 5] = [
     (137, "nan_value_counts", ColumnKind::Integer),
     (109, "value_counts", ColumnKind::Integer),
 ];
+/// Formats of data and delete files that are read.
+const FORMATS: [&str; 2] = ["parquet", "avro"];
 /// Rows or bytes beyond what any file has: a number above it is damage.
 const MOST: i64 = 1 << 48;
 
@@ -71,7 +74,15 @@ pub(crate) struct Entries<'a> {
     next_row_id: Option<i64>,
 }
 
-/// A live data or delete file.
+/// What became of an entry's file in the manifest's snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    Existing,
+    Added,
+    Deleted,
+}
+
+/// A data or delete file.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Entry {
     /// Its row in the columns
@@ -117,13 +128,34 @@ impl<'a> Entries<'a> {
 
     /// The live file of an entry, None if it is deleted. Rows must be asked for in order: row ids are handed out.
     pub(crate) fn live(&mut self, row: usize) -> Result<Option<Entry>> {
+        match self.status(row)? {
+            Status::Deleted => Ok(None),
+            status => self.entry(row, status).map(Some),
+        }
+    }
+
+    /// The file of an entry that the manifest's snapshot added or removed, and which of the two; in order, too.
+    pub(crate) fn changed(&mut self, row: usize) -> Result<Option<(Change, Entry)>> {
+        let status = self.status(row)?;
+        let entry = self.entry(row, status)?;
+        Ok(match status {
+            Status::Existing => None,
+            Status::Added => Some((Change::Insert, entry)),
+            Status::Deleted => Some((Change::Delete, entry)),
+        })
+    }
+
+    fn status(&self, row: usize) -> Result<Status> {
+        match self.integer(STATUS, row) {
+            Some(0) => Ok(Status::Existing),
+            Some(1) => Ok(Status::Added),
+            Some(2) => Ok(Status::Deleted),
+            other => Err(invalid(format!("manifest entry {row}: status is {other:?}, expected 0, 1 or 2"))),
+        }
+    }
+
+    fn entry(&mut self, row: usize, status: Status) -> Result<Entry> {
         let bad = |what: String| invalid(format!("manifest entry {row}: {what}"));
-        let added = match self.integer(STATUS, row) {
-            Some(0) => false,
-            Some(1) => true,
-            Some(2) => return Ok(None),
-            other => return Err(bad(format!("status is {other:?}, expected 0, 1 or 2"))),
-        };
         let content = self.integer(CONTENT, row).unwrap_or(0);
         let expected = if self.manifest.content == Content::Data { 0..=0 } else { 1..=2 };
         if !expected.contains(&content) {
@@ -138,11 +170,14 @@ impl<'a> Entries<'a> {
         let inherited = self.manifest.sequence_number;
         let sequence_number = match self.integer(SEQUENCE_NUMBER, row) {
             Some(own) => own,
-            None if added || inherited == 0 => inherited,
+            None if status != Status::Existing || inherited == 0 => inherited,
             None => return Err(bad("an existing file has no sequence number".to_string())),
         };
-        let first_row_id = self.row_id(row, record_count).map_err(bad)?;
-        Ok(Some(Entry { row, content, record_count, file_size, sequence_number, first_row_id }))
+        let first_row_id = match status {
+            Status::Deleted => self.integer(FIRST_ROW_ID, row),
+            _ => self.row_id(row, record_count).map_err(bad)?,
+        };
+        Ok(Entry { row, content, record_count, file_size, sequence_number, first_row_id })
     }
 
     /// The file's own first row id, or the next one of the manifest.
@@ -168,8 +203,10 @@ impl<'a> Entries<'a> {
         let format = self.decoded.columns[FORMAT].bytes(row).unwrap_or_default();
         let what = if self.manifest.content == Content::Data { "data" } else { "delete" };
         let refused = |message: String| Err(Error::new(Kind::Unsupported, message).at(self.path(row)?));
-        if !format.eq_ignore_ascii_case(b"parquet") && !self.is_vector(row) {
-            return refused(format!("a {what} file in {} format, expected Parquet", String::from_utf8_lossy(format)));
+        let is_known = FORMATS.iter().any(|known| format.eq_ignore_ascii_case(known.as_bytes()));
+        if !is_known && !self.is_vector(row) {
+            let (format, known) = (String::from_utf8_lossy(format), FORMATS.join(", "));
+            return refused(format!("a {what} file in {format} format, expected one of {known}"));
         }
         match self.decoded.columns[KEY_METADATA].bytes(row) {
             Some(key) if !key.is_empty() => {
@@ -273,7 +310,7 @@ pub(crate) fn kind_of(value_type: &Type) -> Option<ColumnKind> {
         | Type::TimestampNs(_) => Some(ColumnKind::Integer),
         Type::Float | Type::Double => Some(ColumnKind::Float),
         Type::Decimal(_, _) | Type::String | Type::Uuid | Type::Fixed(_) | Type::Binary => Some(ColumnKind::Bytes),
-        Type::Unknown | Type::Unread(_) | Type::Struct(_) | Type::List(_) | Type::Map(_, _) => None,
+        Type::Unknown | Type::Variant | Type::Spatial(_) | Type::Struct(_) | Type::List(_) | Type::Map(_, _) => None,
     }
 }
 

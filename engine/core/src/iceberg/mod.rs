@@ -5,8 +5,9 @@
 //! `scalar`; [`files`] is what comes out, with the row [`deletes`] that apply.
 
 pub mod arrow_types;
-mod avro;
+pub(crate) mod avro;
 pub mod bounds;
+pub mod changes;
 pub mod deletes;
 pub mod files;
 mod listing;

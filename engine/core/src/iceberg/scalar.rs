@@ -52,7 +52,9 @@ impl<'a> Scalar<'a> {
             },
             Type::Decimal(_, _) => decimal(bytes).map(Scalar::Decimal),
             Type::String | Type::Uuid | Type::Fixed(_) | Type::Binary => Some(Scalar::Bytes(bytes)),
-            Type::Unknown | Type::Unread(_) | Type::Struct(_) | Type::List(_) | Type::Map(_, _) => None,
+            Type::Unknown | Type::Variant | Type::Spatial(_) | Type::Struct(_) | Type::List(_) | Type::Map(_, _) => {
+                None
+            }
         }
     }
 

@@ -14,6 +14,9 @@ use crate::error::{Error, Kind, Result};
 /// Key of the field id in an Arrow field's metadata.
 pub const FIELD_ID: &str = "PARQUET:field_id";
 
+/// Key, in an Arrow field's metadata, of the Iceberg type of columns whose Arrow type does not tell it.
+pub const TYPE: &str = "ICEBERG:type";
+
 /// A type of the table format.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Type {
@@ -47,8 +50,10 @@ pub enum Type {
     Binary,
     /// `unknown` (v3): always null
     Unknown,
-    /// A type of v3 that this version does not read (variant, geometry, geography), by its JSON name
-    Unread(String),
+    /// `variant` (v3): a value of any type, in Parquet's binary encoding of variants
+    Variant,
+    /// `geometry(C)` or `geography(C, A)` (v3), by its JSON name: well-known binary (WKB)
+    Spatial(String),
     /// `struct`
     Struct(Vec<NestedField>),
     /// `list`: its element
@@ -119,7 +124,10 @@ impl NestedField {
 
     /// The same field in Arrow, its id in the metadata.
     pub fn to_arrow(&self) -> Result<Field> {
-        let metadata = HashMap::from([(FIELD_ID.to_string(), self.id.to_string())]);
+        let mut metadata = HashMap::from([(FIELD_ID.to_string(), self.id.to_string())]);
+        if matches!(self.field_type, Type::Variant | Type::Spatial(_)) {
+            metadata.insert(TYPE.to_string(), self.field_type.name());
+        }
         Ok(Field::new(&self.name, self.field_type.to_arrow()?, !self.required).with_metadata(metadata))
     }
 }
@@ -143,6 +151,7 @@ impl Type {
             "uuid" => Type::Uuid,
             "binary" => Type::Binary,
             "unknown" => Type::Unknown,
+            "variant" => Type::Variant,
             _ => return parse_parameterised(name),
         })
     }
@@ -154,7 +163,7 @@ impl Type {
             Type::Fixed(length) => format!("fixed[{length}]"),
             Type::Timestamp(zoned) => if *zoned { "timestamptz" } else { "timestamp" }.to_string(),
             Type::TimestampNs(zoned) => if *zoned { "timestamptz_ns" } else { "timestamp_ns" }.to_string(),
-            Type::Unread(name) => name.clone(),
+            Type::Spatial(name) => name.clone(),
             Type::Struct(_) => "struct".to_string(),
             Type::List(_) => "list".to_string(),
             Type::Map(_, _) => "map".to_string(),
@@ -179,11 +188,11 @@ impl Type {
             Type::String => DataType::Utf8View,
             Type::Uuid => DataType::FixedSizeBinary(16),
             Type::Fixed(length) => DataType::FixedSizeBinary(*length),
-            Type::Binary => DataType::BinaryView,
+            Type::Binary | Type::Spatial(_) => DataType::BinaryView,
             Type::Unknown => DataType::Null,
-            Type::Unread(name) => {
-                return Err(Error::new(Kind::Unsupported, format!("type {name:?} is not read by this version"))
-                    .hint("leave the column out with columns=[...]"));
+            Type::Variant => {
+                let part = |name: &str| Field::new(name, DataType::BinaryView, false);
+                DataType::Struct(Fields::from(vec![part("metadata"), part("value")]))
             }
             Type::Struct(fields) => {
                 DataType::Struct(fields.iter().map(NestedField::to_arrow).collect::<Result<Fields>>()?)
@@ -215,10 +224,30 @@ fn parse_parameterised(name: &str) -> Result<Type> {
         let fits = (1..=38).contains(&precision) && scale >= 0 && scale as u8 <= precision;
         return if fits { Ok(Type::Decimal(precision, scale)) } else { Err(unknown()) };
     }
-    if ["variant", "geometry", "geography"].iter().any(|prefix| name.starts_with(prefix)) {
-        return Ok(Type::Unread(name.to_string()));
+    if is_spatial(name) { Ok(Type::Spatial(name.to_string())) } else { Err(unknown()) }
+}
+
+/// Interpolations of edges that a geography may have (spec: "Primitive Types").
+const ALGORITHMS: [&str; 5] = ["spherical", "vincenty", "thomas", "andoyer", "karney"];
+
+/// `geometry`, `geometry(crs)`, `geography`, `geography(crs)`, `geography(crs, algorithm)`.
+fn is_spatial(name: &str) -> bool {
+    let (base, parameters) = match name.split_once('(') {
+        None => (name, None),
+        Some((base, rest)) => match rest.strip_suffix(')') {
+            Some(inner) if !inner.contains(['(', ')']) => (base, Some(inner)),
+            _ => return false,
+        },
+    };
+    match (base.trim_end(), parameters) {
+        ("geometry" | "geography", None) => true,
+        ("geometry", Some(crs)) => !crs.trim().is_empty() && !crs.contains(','),
+        ("geography", Some(inner)) => match inner.split_once(',') {
+            None => !inner.trim().is_empty(),
+            Some((crs, algorithm)) => !crs.trim().is_empty() && ALGORITHMS.contains(&algorithm.trim()),
+        },
+        _ => false,
     }
-    Err(unknown())
 }
 
 const MAX_DEPTH: usize = 64;

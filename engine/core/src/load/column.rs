@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 
 use crate::error::{Error, Kind, Result};
+use crate::load::leaves::Wanted;
 use crate::load::open::Group;
 use crate::load::{Context, metadata};
 use crate::parquet::columns::{ColumnPart, repeat};
@@ -61,7 +62,7 @@ impl Column {
     /// Whether it is to be decoded while it comes: it is long, or only some of its pages are wanted.
     pub fn is_streamed(&self) -> bool {
         let whole = self.group.file.whole.is_some() || self.group.held.is_some();
-        let one = self.leaves().len() == 1;
+        let one = self.leaves().len() == 1 && self.lineage().is_none();
         one && !whole && (self.bytes() >= STREAMED_FROM_BYTES || self.offset_index().is_some())
     }
 
@@ -74,6 +75,11 @@ impl Column {
         let end = start.checked_add(u64::try_from(chunk.offset_index_length()?).ok()?)?;
         let is_plausible = kept.rows > 0 && end <= self.group.file.file_size && end - start <= LONGEST_INDEX_BYTES;
         is_plausible.then_some(start..end)
+    }
+
+    /// Its id, if it is a column of row lineage.
+    fn lineage(&self) -> Option<i32> {
+        metadata::lineage(&self.context.request.wanted.schema, self.index)
     }
 
     /// Decodes chunks that are there.
@@ -145,8 +151,14 @@ impl Column {
 
     fn fill_now(mut self, chunks: &Chunks) -> Result<()> {
         self.copy_strings()?;
+        let lineage = self.lineage();
         let Column { context, group, index, mut part } = self;
         let named = |error: Error| error.context(label(&context, &group, index));
+        if let Some(id) = lineage {
+            let stored = Wanted::new(id, DataType::Int64).values(&context, &group, chunks).map_err(named)?;
+            part.append(&metadata::inherited(id, &stored, &group).map_err(named)?)?;
+            return part.finish().map_err(named);
+        }
         let part = match (group.file.mapping.columns.get(index), task(&context, &group, index)) {
             (Some(ColumnSource::Leaves { leaves, .. }), Some(task)) => {
                 let filled = fill::fill(&task, chunks, part, context.limits(), &context.cancel);

@@ -8,17 +8,19 @@ use arrow_buffer::BooleanBuffer;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 
+use crate::arena::Share;
 use crate::error::{Error, Kind, Result};
 use crate::fetch::PinnedObject;
 use crate::iceberg::predicate::Predicate;
+use crate::load::foreign;
 use crate::load::held::Held;
 use crate::load::metadata::add_constants;
 use crate::load::source::FileTask;
 use crate::load::{Context, columns};
 use crate::parquet::index::is_sparse;
+use crate::parquet::layout;
 use crate::parquet::mapping::{ColumnSource, FileMapping};
 use crate::parquet::pruning::{LeafSource, may_match};
-use crate::parquet::{footer, layout};
 
 /// A file of which all is wanted comes in one request up to this size: a second one costs more than its transfer.
 const WHOLE_FILE_BYTES: u64 = 4 << 20;
@@ -31,6 +33,8 @@ pub(crate) struct OpenFile {
     pub file_size: u64,
     pub mapping: FileMapping,
     pub whole: Option<Bytes>,
+    /// It is no Parquet file: `whole` was made of it, and this accounts for that
+    pub made: Option<Share>,
     pub task: FileTask,
     pub defaults: Arc<HashMap<i32, ArrayRef>>,
 }
@@ -118,15 +122,15 @@ pub(crate) async fn open(context: &Arc<Context>, files: &[FileTask]) -> Result<V
     Ok(groups)
 }
 
-async fn open_one(context: &Context, mut task: FileTask) -> Result<OpenFile> {
-    add_constants(&context.request.wanted.schema, &mut task);
+async fn open_one(context: &Arc<Context>, mut task: FileTask) -> Result<OpenFile> {
+    add_constants(&context.request.wanted.schema, &mut task)?;
     context.cancel.check()?;
     let object = PinnedObject::new(context.store.clone(), task.location.as_str(), task.size);
     let mut object = object.with_fetcher(context.fetcher.clone());
     if context.request.all_columns && context.request.limit.is_none() && context.predicate == Predicate::True {
         object = object.with_whole_bytes(WHOLE_FILE_BYTES.min(context.request.in_flight / CONCURRENT_FOOTERS as u64));
     }
-    let footer = footer::read(&object).await?;
+    let foreign::Opened { footer, made } = foreign::open(context, &object).await?;
     let place = |error: Error| error.at(&task.location);
     let reader = layout::reader_metadata(footer.metadata, context.request.embedded_schema).map_err(place)?;
     let mapping = FileMapping::new(reader, &context.request.wanted, &task.partition).map_err(place)?;
@@ -135,6 +139,7 @@ async fn open_one(context: &Context, mut task: FileTask) -> Result<OpenFile> {
         file_size: footer.file_size,
         mapping,
         whole: footer.whole,
+        made,
         task,
         defaults: Arc::clone(&context.request.wanted.defaults),
     })
@@ -149,7 +154,11 @@ fn add_groups(context: &Context, file: Arc<OpenFile>, groups: &mut Vec<Group>) -
         })?;
         let first_row = next_row;
         next_row += rows as u64;
-        let starts = row_group.columns().first().map_or(0, |column| column.byte_range().0);
+        // Of a file that was made there is one row group, which begins where the file does.
+        let starts = match &file.made {
+            Some(_) => 0,
+            None => row_group.columns().first().map_or(0, |column| column.byte_range().0),
+        };
         if rows == 0 || !file.task.holds(starts) {
             continue;
         }
@@ -166,7 +175,7 @@ fn add_groups(context: &Context, file: Arc<OpenFile>, groups: &mut Vec<Group>) -
     Ok(())
 }
 
-fn leaf_source(file: &OpenFile, id: i32) -> LeafSource {
+pub(crate) fn leaf_source(file: &OpenFile, id: i32) -> LeafSource {
     match file.mapping.root.path(id).as_deref() {
         Some([.., node]) if node.leaf_count == 1 && node.children.is_empty() => LeafSource::Column(node.first_leaf),
         Some(_) => LeafSource::Unknown,

@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::error::{Error, Kind, Result};
 use crate::frame::StringLayout;
 use crate::iceberg::schema::{NestedField, Schema, Type};
-use crate::load::source::default_value;
+use crate::load::defaults::default_value;
 use crate::parquet::mapping::{Matching, NameMapping, Wanted};
 use crate::runtime::available_cores;
 

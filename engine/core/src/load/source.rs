@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow_array::builder::{BinaryViewBuilder, FixedSizeBinaryBuilder, StringViewBuilder};
-use arrow_array::{Array, ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int64Array, new_null_array};
+use arrow_array::{
+    Array, ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int64Array, StructArray, new_null_array,
+};
 use arrow_cast::cast;
 use arrow_schema::{DataType, Field, Schema, TimeUnit};
 use serde_json::Value;
@@ -12,9 +14,9 @@ use serde_json::Value;
 use crate::error::{Error, Kind, Result};
 use crate::fetch::PinnedObject;
 use crate::iceberg::deletes::Applied;
-use crate::iceberg::files::{FileList, as_views};
+use crate::iceberg::files::{CHANGE, CHANGED_BY, FileList, as_views};
 use crate::iceberg::predicate::Literal;
-use crate::iceberg::schema::{FIELD_ID, Type};
+use crate::iceberg::schema::FIELD_ID;
 use crate::parquet::mapping::{Matching, NameMapping, Wanted};
 use crate::parquet::{footer, layout};
 use crate::store::Store;
@@ -30,8 +32,14 @@ pub struct FileTask {
     pub part: Option<std::ops::Range<u64>>,
     /// Identity partition values by source field id, one row each
     pub partition: HashMap<i32, ArrayRef>,
+    /// Its partition values, a field each by partition field id, in one row
+    pub tuple: Option<StructArray>,
     /// Its partition spec
     pub spec_id: i32,
+    /// What which snapshot did to its rows, in lists of changes
+    pub change: Option<(String, i64)>,
+    /// Row id of its first row (v3)
+    pub first_row_id: Option<i64>,
     /// Data sequence number: an equality delete is about smaller ones
     pub sequence_number: i64,
     /// Row deletes that apply
@@ -63,7 +71,8 @@ impl FileTask {
         let identity = identity_fields(list.specs_json())?;
         let (locations, spec_ids, partitions) = (list.locations()?, list.spec_ids()?, list.partitions()?);
         let (sizes, starts, lengths) = (list.int64("file_size")?, list.int64("start")?, list.int64("length")?);
-        let sequence = list.int64("sequence_number")?;
+        let (sequence, first_row_ids) = (list.int64("sequence_number")?, list.int64("first_row_id")?);
+        let changes = if list.is_of_changes() { Some((list.text(CHANGE)?, list.int64(CHANGED_BY)?)) } else { None };
         let mut tasks = Vec::with_capacity(list.len());
         for row in 0..list.len() {
             let mut partition = HashMap::new();
@@ -82,7 +91,10 @@ impl FileTask {
                 size,
                 part,
                 partition,
+                tuple: Some(partitions.slice(row, 1)),
+                first_row_id: first_row_ids.is_valid(row).then(|| first_row_ids.value(row)),
                 spec_id: spec_ids.value(row),
+                change: changes.map(|(change, by)| (change.value(row).to_string(), by.value(row))),
                 sequence_number: sequence.value(row),
                 deletes: list.deletes(row)?,
             });
@@ -234,28 +246,6 @@ fn number(field: &Field, next: &mut i32) -> Field {
         other => other.clone(),
     };
     field.clone().with_data_type(data_type).with_nullable(true).with_metadata(metadata)
-}
-
-/// One row holding a default (spec: Appendix D, JSON single-value serialization).
-pub fn default_value(value: &Value, field_type: &Type) -> Result<ArrayRef> {
-    let bad = || Error::new(Kind::InvalidData, format!("{value} is not a default of type {field_type:?}"));
-    let arrow = field_type.to_arrow()?;
-    let text = value.as_str();
-    let literal = match (field_type, text) {
-        (Type::Date | Type::Time | Type::Timestamp(_) | Type::TimestampNs(_), Some(text)) => {
-            let parsed = arrow_array::StringArray::from(vec![text]);
-            return cast(&parsed, &arrow).ok().filter(|array| array.is_valid(0)).ok_or_else(bad);
-        }
-        (Type::Decimal(_, scale), Some(text)) => {
-            let parsed = arrow_array::StringArray::from(vec![text]);
-            let _ = scale;
-            return cast(&parsed, &arrow).ok().filter(|array| array.is_valid(0)).ok_or_else(bad);
-        }
-        (Type::Uuid, Some(text)) => Literal::from_json(&Value::String(text.replace('-', "")), field_type)?,
-        (Type::Struct(_) | Type::List(_) | Type::Map(_, _), _) => return Err(bad()),
-        _ => Literal::from_json(value, field_type)?,
-    };
-    literal_array(&literal, &arrow)
 }
 
 /// One row holding a literal.

@@ -12,6 +12,7 @@ use arrow_schema::{DataType, Field};
 
 use crate::error::{Error, Kind, Result};
 use crate::parquet::columns::repeat;
+use crate::parquet::variant;
 
 /// How one column or nested field is made.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub enum Adapt {
     Struct(Vec<Source>),
     /// A list's elements
     List(Box<Adapt>),
+    /// A variant, whose parts may be columns of their own
+    Variant,
     /// A map's keys and values
     Map(Box<Adapt>, Box<Adapt>),
 }
@@ -49,6 +52,7 @@ impl Adapt {
             Adapt::Same if array.data_type() == target => Ok(array),
             Adapt::Same => cast(&array, target),
             Adapt::Cast(to) => cast(&array, to),
+            Adapt::Variant => variant::whole(&array, target),
             Adapt::Struct(sources) => adapt_struct(&array, sources, target),
             Adapt::List(element) => adapt_list(&array, element, target),
             Adapt::Map(key, value) => adapt_map(&array, key, value, target),

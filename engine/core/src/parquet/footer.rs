@@ -52,6 +52,15 @@ pub async fn read(object: &PinnedObject) -> Result<Footer> {
     Ok(Footer { metadata: Arc::new(metadata), file_size, whole })
 }
 
+/// The footer of a Parquet file that is in memory.
+pub fn of_bytes(whole: Bytes) -> Result<Footer> {
+    let file_size = whole.len() as u64;
+    let end = file_size.saturating_sub(TAIL_BYTES);
+    let start = end.saturating_sub(footer_length(&whole, file_size)?);
+    let metadata = decode(&whole.slice(start as usize..end as usize), file_size)?;
+    Ok(Footer { metadata: Arc::new(metadata), file_size, whole: Some(whole) })
+}
+
 fn footer_length(tail: &[u8], file_size: u64) -> Result<u64> {
     let damaged = |what: String| {
         Error::new(Kind::ParquetDecoding, what).hint("the file is not Parquet, or was not written whole")

@@ -16,6 +16,7 @@ use crate::error::{Error, Kind, Result};
 use crate::iceberg::schema::{FIELD_ID, NestedField, Type};
 use crate::parquet::adapt::{Adapt, Source};
 use crate::parquet::layout::FileNode;
+use crate::parquet::variant::is_variant;
 
 /// What a load wants from every file.
 pub struct Wanted {
@@ -234,6 +235,7 @@ impl Matcher<'_> {
 
     fn bind(&self, node: &FileNode, field: &Field) -> Result<(Adapt, Vec<usize>)> {
         match (&node.data_type, field.data_type()) {
+            (DataType::Struct(_), _) if is_variant(field) => Ok((Adapt::Variant, node.leaves().collect())),
             (DataType::Struct(_), DataType::Struct(fields)) => self.bind_struct(node, fields),
             (DataType::LargeList(_), DataType::LargeList(element)) => {
                 let (adapt, leaves) = self.bind(only_child(node)?, element)?;

@@ -76,7 +76,7 @@ impl Values {
                 let days = arrow_cast::cast(&days, &DataType::Int64).map_err(wrong)?;
                 Values::Integers(days.as_primitive::<Int64Type>().clone())
             }
-            Type::Struct(_) | Type::List(_) | Type::Map(_, _) | Type::Unknown | Type::Unread(_) => {
+            Type::Struct(_) | Type::List(_) | Type::Map(_, _) | Type::Unknown | Type::Variant | Type::Spatial(_) => {
                 return Err(Error::new(Kind::InvalidData, format!("a transform of a column of type {field_type:?}")));
             }
             _ => Values::Integers(cast(&DataType::Int64)?.as_primitive::<Int64Type>().clone()),

@@ -41,6 +41,7 @@ use fanout::Tuple;
 use output::Output;
 pub use request::WriteRequest;
 use rows::Rows;
+pub use tuple::of_row as partition_of_row;
 
 /// Row groups of a window at most, so that the files of many small partitions are on their way early.
 const MOST_GROUPS: usize = 256;

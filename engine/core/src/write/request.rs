@@ -128,7 +128,8 @@ fn collect_defaults(value: &Value, found: &mut HashMap<i32, Value>) {
 fn check_writable(fields: &[NestedField]) -> Result<()> {
     for field in fields {
         match &field.field_type {
-            Type::Unread(name) => {
+            unwritten @ (Type::Variant | Type::Spatial(_)) => {
+                let name = unwritten.name();
                 let message = format!("column {:?} is of type {name:?}, which this version does not write", field.name);
                 return Err(Error::new(Kind::Unsupported, message));
             }

@@ -26,7 +26,13 @@ const LARGEST_SHARE: f64 = 0.7;
 pub(crate) fn dictionary_pays(frame: &RecordBatch, column: &Column, rows: &Rows, limit: usize) -> Result<bool> {
     let is_flat = !matches!(
         column.field.field_type,
-        Type::Boolean | Type::Struct(_) | Type::List(_) | Type::Map(_, _) | Type::Unknown | Type::Unread(_)
+        Type::Boolean
+            | Type::Struct(_)
+            | Type::List(_)
+            | Type::Map(_, _)
+            | Type::Unknown
+            | Type::Variant
+            | Type::Spatial(_)
     );
     let Some(source) = column.source().filter(|_| is_flat && rows.len() >= FEWEST_ROWS) else { return Ok(true) };
     let stride = rows.len() / (rows.len() / 16).clamp(*SAMPLE_ROWS.start(), *SAMPLE_ROWS.end());

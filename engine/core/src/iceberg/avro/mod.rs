@@ -1,6 +1,6 @@
 //! Avro object container files -> columns. Our own reader, for what Iceberg writes; it skips what it is not asked for.
 //!
-//! [`schema`] parses the writer's schema, [`compile`] turns it and the wanted fields into a [`program`], [`codec`]
+//! [`records`] does the same for whole records with every type: data files. [`schema`] parses the writer's schema, [`compile`] turns it and the wanted fields into a [`program`], [`codec`]
 //! decompresses blocks, the program appends to [`columns`]. All lengths are checked against the bytes that are there,
 //! decompressed sizes against a budget. Must not know: manifests, stores. Neighbours: `manifests` and `manifest_list`.
 
@@ -9,13 +9,17 @@ mod columns;
 mod compile;
 mod cursor;
 mod program;
+mod records;
 mod schema;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::collections::HashMap;
+
+use arrow_array::RecordBatch;
 
 pub(crate) use columns::{Column, ColumnKind};
 pub(crate) use compile::{Want, WantField};
@@ -100,6 +104,27 @@ impl<'a> AvroFile<'a> {
             start = block.end;
         }
         Ok(columns)
+    }
+
+    /// Decodes every record whole, by the writer's schema.
+    pub(crate) fn records(&self, cancel: &Cancel) -> Result<RecordBatch> {
+        let text = self.metadata.get("avro.schema").ok_or_else(|| invalid("Avro: the header has no schema"))?;
+        let schema = WriterSchema::parse(text)?;
+        let mut records = records::Records::new(&schema)?;
+        let mut decompressor = Decompressor::new(self.metadata.get("avro.codec").copied().unwrap_or(b"null"))?;
+        let (mut start, mut budget) = (self.first_block, MAX_FILE_BYTES);
+        while start < self.bytes.len() {
+            cancel.check()?;
+            let block = self.block(start).map_err(|e| e.bytes(start as u64..self.bytes.len() as u64))?;
+            let mut decode = || {
+                let bytes = decompressor.block(block.bytes, budget)?;
+                budget -= bytes.len();
+                records.add(bytes, block.records)
+            };
+            decode().map_err(|e| e.bytes(start as u64..block.end as u64))?;
+            start = block.end;
+        }
+        records.finish()
     }
 
     fn block(&self, start: usize) -> Result<Block<'a>> {

@@ -18,6 +18,43 @@ pub(super) type NodeId = usize;
 pub(super) struct WriterSchema {
     pub(super) nodes: Vec<Node>,
     pub(super) root: NodeId,
+    /// What the JSON says of a node beside its encoding
+    pub(super) notes: HashMap<NodeId, Note>,
+}
+
+/// What a value means, where its encoding does not tell.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Note {
+    /// The type's own name: `int` or `long`, `bytes` or `string`
+    pub(super) name: String,
+    /// `logicalType`
+    pub(super) logical: Option<String>,
+    /// Of a decimal
+    pub(super) precision: Option<u8>,
+    pub(super) scale: i8,
+    /// `adjust-to-utc`, Iceberg's, of a moment
+    pub(super) is_utc: Option<bool>,
+    /// Iceberg's ids of an array's items, of a map's keys and values
+    pub(super) element_id: Option<i32>,
+    pub(super) key_id: Option<i32>,
+    pub(super) value_id: Option<i32>,
+}
+
+impl Note {
+    fn of(name: &str, value: &Value) -> Note {
+        let small = |key: &str| value.get(key).and_then(Value::as_i64);
+        let id = |key: &str| small(key).and_then(|id| i32::try_from(id).ok());
+        Note {
+            name: name.to_string(),
+            logical: value.get("logicalType").and_then(Value::as_str).map(String::from),
+            precision: small("precision").and_then(|precision| u8::try_from(precision).ok()),
+            scale: small("scale").and_then(|scale| i8::try_from(scale).ok()).unwrap_or(0),
+            is_utc: value.get("adjust-to-utc").and_then(Value::as_bool),
+            element_id: id("element-id"),
+            key_id: id("key-id"),
+            value_id: id("value-id"),
+        }
+    }
 }
 
 /// A type; types with one encoding share a node.
@@ -56,15 +93,16 @@ impl WriterSchema {
     pub(super) fn parse(json: &[u8]) -> Result<WriterSchema> {
         let value: Value =
             serde_json::from_slice(json).map_err(|e| invalid(format!("Avro: the schema is not JSON: {e}")))?;
-        let mut parser = Parser { nodes: Vec::new(), named: HashMap::new() };
+        let mut parser = Parser { nodes: Vec::new(), named: HashMap::new(), notes: HashMap::new() };
         let root = parser.node(&value, "", 0)?;
-        Ok(WriterSchema { nodes: parser.nodes, root })
+        Ok(WriterSchema { nodes: parser.nodes, root, notes: parser.notes })
     }
 }
 
 struct Parser {
     nodes: Vec<Node>,
     named: HashMap<String, NodeId>,
+    notes: HashMap<NodeId, Note>,
 }
 
 impl Parser {
@@ -73,14 +111,22 @@ impl Parser {
             return Err(invalid(format!("Avro: a schema deeper than {MAX_DEPTH} or of over {MAX_NODES} types")));
         }
         match value {
-            Value::String(name) => self.by_name(name, namespace),
+            Value::String(name) => {
+                let id = self.by_name(name, namespace)?;
+                self.notes.entry(id).or_insert_with(|| Note::of(name, &Value::Null));
+                Ok(id)
+            }
             Value::Array(branches) => {
                 let branches = branches.iter().map(|branch| self.node(branch, namespace, depth + 1));
                 let branches = branches.collect::<Result<Vec<_>>>()?;
                 Ok(self.add(Node::Union(branches)))
             }
             Value::Object(_) => match value.get("type") {
-                Some(Value::String(name)) => self.complex(name, value, namespace, depth),
+                Some(Value::String(name)) => {
+                    let id = self.complex(name, value, namespace, depth)?;
+                    self.notes.entry(id).or_insert_with(|| Note::of(name, value));
+                    Ok(id)
+                }
                 Some(inner) => self.node(inner, namespace, depth + 1), // {"type": {"type": "int"}}
                 None => Err(bad(value)),
             },

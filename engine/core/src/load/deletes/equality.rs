@@ -16,9 +16,9 @@ use crate::error::{Error, Kind, Result};
 use crate::iceberg::deletes::{DeleteFile, DeleteKind};
 use crate::iceberg::predicate::Predicate;
 use crate::iceberg::schema::NestedField;
+use crate::load::defaults::default_value;
 use crate::load::leaves::{Wanted, chunks, leaf};
 use crate::load::open::Group;
-use crate::load::source::default_value;
 use crate::load::{Context, open};
 use crate::parquet::reader::Chunks;
 

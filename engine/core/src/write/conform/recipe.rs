@@ -183,7 +183,9 @@ fn nested(from: &DataType, field: &NestedField, path: &str, defaults: &HashMap<i
     };
     match (from, &field.field_type) {
         (DataType::Struct(found), Type::Struct(wanted)) => {
-            let unknown = found.iter().find(|found| !wanted.iter().any(|wanted| wanted.name == *found.name()));
+            // Fields of type unknown are in no file: a frame that has them as what they are, nulls, loses nothing.
+            let is_known = |found: &&FieldRef| wanted.iter().any(|wanted| wanted.name == *found.name());
+            let unknown = found.iter().find(|found| *found.data_type() != DataType::Null && !is_known(found));
             if let Some(unknown) = unknown {
                 let message = format!("the table has no field {:?}", format!("{path}.{}", unknown.name()));
                 return Err(Error::new(Kind::TypeMismatch, message)
@@ -246,7 +248,7 @@ pub(super) fn name_of(field_type: &Type) -> String {
         Type::Struct(_) => "a struct".to_owned(),
         Type::List(_) => "a list".to_owned(),
         Type::Map(_, _) => "a map".to_owned(),
-        Type::Unread(name) => name.clone(),
+        Type::Spatial(name) => name.clone(),
         simple => format!("{simple:?}").to_lowercase(),
     }
 }

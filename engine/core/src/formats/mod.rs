@@ -1,0 +1,67 @@
+//! Data and delete files that are not Parquet -> Parquet in memory, which everything above reads as any other file.
+//!
+//! Correct rather than fast: the object is there whole, its rows become Arrow batches with Iceberg's field ids, and those
+//! one row group without compression. So evolution, deletes, filters and shards have one meaning for every format. Must not
+//! know: tables, stores, what is wanted of a file. Avro's reader is [`crate::iceberg`]'s.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_schema::Schema;
+use bytes::Bytes;
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+
+use crate::error::{Error, Kind, Result};
+use crate::iceberg::avro::AvroFile;
+use crate::runtime::Cancel;
+
+/// A format that is read by way of Parquet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Avro object container file
+    Avro,
+}
+
+impl Format {
+    /// What a name makes one expect; None: Parquet.
+    pub fn of_name(location: &str) -> Option<Format> {
+        let (_, ending) = location.rsplit_once('.')?;
+        match ending.to_ascii_lowercase().as_str() {
+            "avro" => Some(Format::Avro),
+            _ => None,
+        }
+    }
+
+    /// What the first bytes of a file tell.
+    pub fn of_bytes(start: &[u8]) -> Option<Format> {
+        match start {
+            [b'O', b'b', b'j', 1, ..] => Some(Format::Avro),
+            _ => None,
+        }
+    }
+
+    /// The rows of a file of this format as a Parquet file.
+    pub fn to_parquet(self, bytes: Bytes, cancel: &Cancel) -> Result<Bytes> {
+        let (schema, batches) = match self {
+            Format::Avro => {
+                let batch = AvroFile::open(&bytes)?.records(cancel)?;
+                (batch.schema(), vec![batch])
+            }
+        };
+        write(&schema, &batches)
+    }
+}
+
+fn write(schema: &Arc<Schema>, batches: &[RecordBatch]) -> Result<Bytes> {
+    let wrong = |e: parquet::errors::ParquetError| Error::new(Kind::InvalidData, format!("the file's rows: {e}"));
+    let properties = WriterProperties::builder()
+        .set_dictionary_enabled(false)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_offset_index_disabled(true)
+        .set_max_row_group_row_count(None)
+        .build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(schema), Some(properties)).map_err(wrong)?;
+    batches.iter().try_for_each(|batch| writer.write(batch)).map_err(wrong)?;
+    writer.into_inner().map(Bytes::from).map_err(wrong)
+}
