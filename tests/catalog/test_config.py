@@ -10,7 +10,7 @@ import pytest
 from headrace import config
 from headrace.catalog import load_catalog
 from headrace.catalog.rest import RestCatalog
-from headrace.errors import ConfigurationError, UnsupportedError
+from headrace.errors import ConfigurationError
 from pyiceberg.utils.config import Config as PyIcebergConfig
 
 
@@ -98,8 +98,6 @@ def test_mistakes_are_told_with_the_nearest_name(monkeypatch: pytest.MonkeyPatch
         load_catalog("x", uri="gopher://x")
     with pytest.raises(ConfigurationError, match="'uri' is missing"):
         load_catalog("x", type="hive")
-    with pytest.raises(UnsupportedError, match="glue"):
-        load_catalog("x", type="glue")
     with pytest.raises(ConfigurationError, match="expected text"):
         load_catalog("x", **{"uri": ["http://x"]})  # type: ignore[arg-type]
 
