@@ -30,6 +30,8 @@ SCHEMA = {"writer": "long", "op": "long", "row": "long", "ds": "string"}
 RETRIES = {"commit.retry.num-retries": "200", "commit.retry.min-wait-ms": "10", "commit.retry.max-wait-ms": "500"}
 WRITERS, COUNT, SOAK_COUNT = 8, 13, 60
 """Writers, and commits of each in one round: 312 on the three catalogs in `make test`."""
+HIVE_COUNT = 2
+"""The same on a metastore: a writer that dies with its lock holds up all others until the lock expires."""
 KINDS = ["append", "append", "overwrite_partitions", "delete"]
 PATIENCE_S = 500
 
@@ -120,7 +122,7 @@ def crash(
 ) -> headrace.Table:
     """One table: writers that die and start again until all is done, then once more and never again."""
     table = headrace.Table.create(name, SCHEMA, partition_by="ds", properties=RETRIES | properties, catalog=catalog)
-    count = SOAK_COUNT if soak.soak_s() else COUNT
+    count = SOAK_COUNT if soak.soak_s() else HIVE_COUNT if catalog.kind == "hive" else COUNT
     with read_meanwhile(catalog, name, folder) as seen:
         deaths = run_to_the_end(catalog, name, folder, chance, count)
         assert deaths >= count // 2
