@@ -1,27 +1,33 @@
 //! Block codecs of Avro files: null, deflate, snappy, zstandard. Sizes are capped while decompressing.
 //!
 //! Must not know: what is in a block. Contexts and the output buffer are kept from block to block, since some writers
-//! put every record into a block of its own.
+//! put every record into a block of its own. Deflate is libdeflate's, for whole blocks: of zlib-rs's time it takes 0.58 on
+//! blocks of 64 KiB, as Java writes them (0.20 us an entry of 16 columns' statistics), and 0.79 on blocks of one entry, as
+//! PyIceberg does (2.4 us): there half of the time goes into each block's own Huffman tables.
 
-use std::io::Read;
-
-use flate2::{Decompress, FlushDecompress, Status};
+use libdeflater::{DecompressionError, Decompressor as Inflater};
 
 use super::cursor::invalid;
 use crate::error::{Error, Kind, Result};
 
 /// Most bytes that one block may decompress to. Writers close blocks at 16 to 64 KiB.
 pub(super) const MAX_BLOCK_BYTES: usize = 256 << 20;
+/// Room for a block of unknown size at first. Much more than a block of one entry takes: libdeflate's fast loop needs 300
+/// bytes of room behind what it writes.
+const FIRST_ROOM_BYTES: usize = 128 << 10;
+/// Deflate's largest expansion: a block that is said to hold more is refused before it gets the room.
+const MOST_EXPANSION: usize = 1032;
 
 /// Decompresses the blocks of one file.
 pub(super) struct Decompressor {
     codec: Codec,
+    /// Longer than the block in it: what lies beyond is left over
     output: Vec<u8>,
 }
 
 enum Codec {
     Null,
-    Deflate(Decompress),
+    Deflate(Inflater),
     Snappy(snap::raw::Decoder),
     Zstandard(Box<zstd::zstd_safe::DCtx<'static>>),
 }
@@ -31,7 +37,7 @@ impl Decompressor {
     pub(super) fn new(name: &[u8]) -> Result<Decompressor> {
         let codec = match name {
             b"null" => Codec::Null,
-            b"deflate" => Codec::Deflate(Decompress::new(false)),
+            b"deflate" => Codec::Deflate(Inflater::new()),
             b"snappy" => Codec::Snappy(snap::raw::Decoder::new()),
             b"zstandard" => Codec::Zstandard(Box::new(zstd::zstd_safe::DCtx::create())),
             other => {
@@ -46,44 +52,45 @@ impl Decompressor {
     /// The block's bytes, decompressed; refuses more than `limit`.
     pub(super) fn block<'a>(&'a mut self, input: &'a [u8], limit: usize) -> Result<&'a [u8]> {
         let limit = limit.min(MAX_BLOCK_BYTES);
-        self.output.clear();
-        match &mut self.codec {
+        let output = &mut self.output;
+        let length = match &mut self.codec {
             Codec::Null if input.len() > limit => return Err(too_large(limit)),
             Codec::Null => return Ok(input),
-            Codec::Deflate(context) => inflate(context, input, &mut self.output, limit)?,
-            Codec::Snappy(context) => unsnap(context, input, &mut self.output, limit)?,
-            Codec::Zstandard(context) => unzstd(context, input, &mut self.output, limit)?,
-        }
-        Ok(&self.output)
+            Codec::Deflate(context) => inflate(context, input, output, limit)?,
+            Codec::Snappy(context) => unsnap(context, input, output, limit)?,
+            Codec::Zstandard(context) => unzstd(context, input, output, limit)?,
+        };
+        self.output.get(..length).ok_or_else(|| invalid("Avro: a block is longer than its room"))
     }
 }
 
-fn inflate(context: &mut Decompress, input: &[u8], output: &mut Vec<u8>, limit: usize) -> Result<()> {
-    context.reset(false);
-    let most = limit.saturating_add(1);
+/// Room for so many bytes. What is in it means nothing.
+fn grow(output: &mut Vec<u8>, length: usize) {
+    if output.len() < length {
+        output.clear(); // nothing to carry over
+        output.resize(length, 0);
+    }
+}
+
+/// Tries ever larger room, since a block does not say what it holds: at most twice the work of the last try.
+fn inflate(context: &mut Inflater, input: &[u8], output: &mut Vec<u8>, limit: usize) -> Result<usize> {
+    let most = limit.min(input.len().saturating_mul(MOST_EXPANSION));
+    let mut room = FIRST_ROOM_BYTES.max(8 * input.len()).max(output.len()).min(MAX_BLOCK_BYTES);
     loop {
-        if output.len() == output.capacity() {
-            let more = output.len().max(4 * input.len()).max(4096);
-            output.reserve_exact(more.min(most - output.len()));
-        }
-        let rest = usize::try_from(context.total_in()).ok().and_then(|at| input.get(at..)).unwrap_or_default();
-        let before = (context.total_in(), output.len());
-        let status = context
-            .decompress_vec(rest, output, FlushDecompress::Finish)
-            .map_err(|e| invalid(format!("Avro: a deflate block is damaged: {e}")))?;
-        if output.len() > limit {
-            return Err(too_large(limit));
-        }
-        let stuck = before == (context.total_in(), output.len()) && output.len() < output.capacity();
-        match status {
-            Status::StreamEnd => return Ok(()),
-            _ if stuck => return Err(invalid("Avro: a deflate block ends early")),
-            _ => {}
+        grow(output, room);
+        match context.deflate_decompress(input, output) {
+            Ok(length) if length <= limit => return Ok(length),
+            Ok(_) => return Err(too_large(limit)),
+            Err(DecompressionError::BadData) => {
+                return Err(invalid("Avro: a deflate block is damaged, or ends early"));
+            }
+            Err(DecompressionError::InsufficientSpace) if room >= most => return Err(too_large(limit)),
+            Err(DecompressionError::InsufficientSpace) => room = room.saturating_mul(4).min(most),
         }
     }
 }
 
-fn unsnap(context: &mut snap::raw::Decoder, input: &[u8], output: &mut Vec<u8>, limit: usize) -> Result<()> {
+fn unsnap(context: &mut snap::raw::Decoder, input: &[u8], output: &mut Vec<u8>, limit: usize) -> Result<usize> {
     let damaged = |e: snap::Error| invalid(format!("Avro: a snappy block is damaged: {e}"));
     let (body, stored) = input.split_last_chunk::<4>().ok_or_else(|| invalid("Avro: a snappy block without CRC"))?;
     let length = snap::raw::decompress_len(body).map_err(damaged)?;
@@ -93,26 +100,34 @@ fn unsnap(context: &mut snap::raw::Decoder, input: &[u8], output: &mut Vec<u8>, 
     if length / 64 > body.len() {
         return Err(invalid(format!("Avro: {} bytes of snappy cannot hold {length}", body.len())));
     }
-    output.resize(length, 0);
-    context.decompress(body, output).map_err(damaged)?;
-    let (found, expected) = (crc32fast::hash(output), u32::from_be_bytes(*stored));
+    grow(output, length);
+    let length = context.decompress(body, output).map_err(damaged)?;
+    let (found, expected) = (crc32fast::hash(&output[..length]), u32::from_be_bytes(*stored));
     if found == expected {
-        Ok(())
+        Ok(length)
     } else {
         Err(invalid(format!("Avro: a snappy block has CRC {found:08x}, expected {expected:08x}")))
     }
 }
 
+/// As [`inflate`]. A block says what it holds, if at all, of its first frame only: what is said is not asked.
 fn unzstd(
     context: &mut zstd::zstd_safe::DCtx<'static>,
     input: &[u8],
     output: &mut Vec<u8>,
     limit: usize,
-) -> Result<()> {
-    let damaged = |e: std::io::Error| invalid(format!("Avro: a zstandard block is damaged: {e}"));
-    let decoder = zstd::stream::read::Decoder::with_context(input, context);
-    decoder.take(limit as u64 + 1).read_to_end(output).map_err(damaged)?;
-    if output.len() > limit { Err(too_large(limit)) } else { Ok(()) }
+) -> Result<usize> {
+    let mut room = FIRST_ROOM_BYTES.max(8 * input.len()).max(output.len()).min(MAX_BLOCK_BYTES);
+    loop {
+        grow(output, room);
+        match context.decompress(&mut output[..], input).map_err(zstd::zstd_safe::get_error_name) {
+            Ok(length) if length <= limit => return Ok(length),
+            Ok(_) => return Err(too_large(limit)),
+            Err("Destination buffer is too small") if room < limit => room = room.saturating_mul(4).min(limit),
+            Err("Destination buffer is too small") => return Err(too_large(limit)),
+            Err(why) => return Err(invalid(format!("Avro: a zstandard block is damaged: {why}"))),
+        }
+    }
 }
 
 fn too_large(limit: usize) -> Error {

@@ -46,6 +46,24 @@ pub(super) fn compile(schema: &WriterSchema, wanted: &[WantField]) -> Result<Pro
     Ok(Program { root, skips: compiler.skips })
 }
 
+/// For every one of `slots` slots that holds items of a list the list's slot.
+pub(super) fn lists(wanted: &[WantField], slots: usize) -> Vec<Option<usize>> {
+    fn mark(want: &Want, list: Option<usize>, of: &mut [Option<usize>]) {
+        match want {
+            Want::Column(slot, _) => of[*slot] = list,
+            Want::Record(fields) => fields.iter().for_each(|field| mark(&field.want, list, of)),
+            Want::Pick(keys) => keys.iter().for_each(|(_, want)| mark(want, list, of)),
+            Want::List(slot, fields) => {
+                of[*slot] = list;
+                fields.iter().for_each(|field| mark(&field.want, Some(*slot), of));
+            }
+        }
+    }
+    let mut of = vec![None; slots];
+    wanted.iter().for_each(|field| mark(&field.want, None, &mut of));
+    of
+}
+
 struct Compiler<'a> {
     schema: &'a WriterSchema,
     /// Record nodes that have, or are getting, a skip program

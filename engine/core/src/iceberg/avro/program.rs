@@ -3,7 +3,7 @@
 //! Compiled by [`super::compile`] from the writer's schema and the wanted fields. Steps append to columns or skip; no
 //! value is built that is not kept. Must not know: schema JSON, files.
 
-use super::columns::Column;
+use super::columns::Builder;
 use super::cursor::{Cursor, invalid};
 use crate::error::Result;
 
@@ -61,11 +61,11 @@ const MAX_DEPTH: usize = 64;
 impl Program {
     /// Decodes one record into row `row` of the columns.
     #[inline]
-    pub(super) fn run(&self, cursor: &mut Cursor, columns: &mut [Column], row: usize) -> Result<()> {
+    pub(super) fn run(&self, cursor: &mut Cursor, columns: &mut [Builder], row: usize) -> Result<()> {
         self.step(&self.root, cursor, columns, row, 0)
     }
 
-    fn step(&self, step: &Step, cursor: &mut Cursor, columns: &mut [Column], row: usize, depth: usize) -> Result<()> {
+    fn step(&self, step: &Step, cursor: &mut Cursor, columns: &mut [Builder], row: usize, depth: usize) -> Result<()> {
         match step {
             Step::Nothing => Ok(()),
             Step::SkipVarints(count) => cursor.skip_varints(*count),
@@ -132,7 +132,7 @@ impl Program {
         }
     }
 
-    fn pick(&self, pick: &Pick, cursor: &mut Cursor, columns: &mut [Column], row: usize, depth: usize) -> Result<()> {
+    fn pick(&self, pick: &Pick, cursor: &mut Cursor, columns: &mut [Builder], row: usize, depth: usize) -> Result<()> {
         loop {
             let (count, _) = cursor.items(1)?; // a key takes a byte
             if count == 0 {

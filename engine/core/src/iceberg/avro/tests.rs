@@ -118,6 +118,57 @@ fn a_bomb_is_stopped() {
     }
 }
 
+#[test]
+fn many_blocks_together_are_bounded() {
+    let zeros = vec![0u8; 200 << 20];
+    let block = compress("deflate", &zeros);
+    let one = |file: Encoder| file.long(1).bytes(&block).raw(SYNC);
+    let bomb =
+        (0..6).fold(header(r#"{"type": "fixed", "name": "f", "size": 209715200}"#, "deflate"), |file, _| one(file));
+    let records = header(
+        r#"{"type": "record", "name": "r", "fields": [
+        {"name": "f", "type": {"type": "fixed", "name": "f", "size": 209715200}}]}"#,
+        "deflate",
+    );
+    let records = (0..6).fold(records, |file, _| one(file));
+    for parts in [1, 2] {
+        let decoded = AvroFile::open(&records.0).unwrap().decode_parts(parts, &[], &[], &Cancel::default());
+        assert_eq!(decoded.unwrap_err().kind(), Kind::MemoryLimit);
+    }
+    assert_eq!(fails(&bomb.0).kind(), Kind::InvalidData); // no records
+}
+
+#[test]
+fn parts_of_a_file_are_the_file() {
+    use rand::{RngExt, SeedableRng, rngs::StdRng};
+    let mut random = StdRng::seed_from_u64(2);
+    let wanted = [
+        want(2, 0, ColumnKind::Float),
+        WantField { want: Want::List(1, vec![want(21, 2, ColumnKind::Bytes)]), ..want(6, 0, ColumnKind::List) },
+        want(7, 3, ColumnKind::Integer),
+        want(99, 4, ColumnKind::Integer),
+        WantField {
+            want: Want::Pick(vec![(200, Want::Column(5, ColumnKind::Integer))]),
+            ..want(5, 0, ColumnKind::Integer)
+        },
+    ];
+    use ColumnKind::{Bytes, Float, Integer, List};
+    let kinds = [Float, List, Bytes, Integer, Integer, Integer];
+    for codec in ["null", "deflate", "snappy", "zstandard"] {
+        let blocks: Vec<Vec<Encoder>> = (0..random.random_range(1..30))
+            .map(|_| (0..random.random_range(0..4)).map(|_| wide_row(random.random())).collect())
+            .collect();
+        let blocks: Vec<&[Encoder]> = blocks.iter().map(Vec::as_slice).collect();
+        let bytes = file(WIDE, codec, &blocks);
+        let avro = AvroFile::open(&bytes).unwrap();
+        let decode = |parts: usize| avro.decode_parts(parts, &wanted, &kinds, &Cancel::default()).unwrap();
+        let whole = decode(1);
+        for parts in [2, 3, 40] {
+            assert_eq!(decode(parts), whole, "{codec}, {parts} parts");
+        }
+    }
+}
+
 /// Every type before, between and after what is wanted; named types referred to again, one within itself.
 const WIDE: &str = r#"{"type": "record", "name": "wide", "namespace": "x.y", "fields": [
     {"name": "flag", "type": "boolean", "field-id": 1},
