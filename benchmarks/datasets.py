@@ -136,7 +136,12 @@ def _many_files(places: Places, table: str, scale: float) -> None:
 
 def _million_files(places: Places, table: str, scale: float) -> None:
     manifests, files = (25, 4) if scale < 0.5 else (1000, 1000)
-    many_files.make_for_appends(places.remote, table, manifests, files)
+    many_files.make_at_once(places.remote, table, manifests, files)
+
+
+def _wide_files(places: Places, table: str, scale: float) -> None:
+    manifests, files = (2, 5) if scale < 0.5 else (5, 1000)
+    many_files.make_at_once(places.remote, table, manifests, files, columns=1000)
 
 
 def _objects(places: Places, table: str, scale: float) -> None:
@@ -216,5 +221,6 @@ DATASETS: Mapping[str, Dataset] = {
     "small_files": Dataset(_small_files, "id"),
     "many_files": Dataset(_many_files),
     "million_files": Dataset(_million_files),
+    "wide_files": Dataset(_wide_files),
     "objects": Dataset(_objects, remote=False),
 }

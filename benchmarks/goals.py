@@ -19,6 +19,7 @@ MEASURES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], float]]] = {
     "beyond": ("peak memory beyond the frame, MiB", lambda run: float(run["peak_bytes"] / 2**20)),
     "memory": ("peak memory / bytes of the result", lambda run: float(run["peak_bytes"] / run["result_bytes"])),
     "conversion": ("conversion", lambda run: float(run["convert_s"] / run["load_s"])),
+    "entry": ("user CPU a file, microseconds", lambda run: float(run["user_s"] * 1e6 / run["check"]["files"])),
     "again": ("second load", lambda run: float(run["wall_s"] / run["first_s"])),
 }
 """What each measure is called, and how a run's numbers give it."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import datetime
 import struct
+import zlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
-    from pyiceberg.manifest import DataFile
+    from pyiceberg.manifest import DataFile, ManifestFile
     from pyiceberg.table import Table
 
 DAYS, FILES_PER_DAY = 50, 1000
@@ -44,10 +45,11 @@ def make(catalog: Catalog, identifier: str, files_per_day: int = FILES_PER_DAY) 
                 append.append_data_file(_data_file(table, day, number, _IDS_PER_DAY // files_per_day))
 
 
-def make_for_appends(catalog: Catalog, identifier: str, manifests: int, files: int) -> None:
-    """Make a table with so many manifests of so many files, unless it is there; runs append to it, so it may have more.
+def make_at_once(catalog: Catalog, identifier: str, manifests: int, files: int, columns: int = COLUMNS) -> None:
+    """Make a table with so many manifests of so many files in one snapshot, unless it is there; runs may append to it.
 
-    One snapshot is left. Takes some twenty minutes for a million files.
+    Takes about a minute for a million files: PyIceberg writes one entry, which all others are copies of, with a day,
+    bounds and a name of their own (`_Entries`).
     """
     from pyiceberg.exceptions import NoSuchTableError
 
@@ -59,24 +61,141 @@ def make_for_appends(catalog: Catalog, identifier: str, manifests: int, files: i
         catalog.drop_table(identifier)
     except NoSuchTableError:
         pass
-    table = _create(catalog, identifier)
+    table = _create(catalog, identifier, columns)
+    snapshot_id, folder = 1, f"{table.location()}/metadata"
+    entries, made = _Entries(table, snapshot_id, columns), []
     for day in range(manifests):
-        with table.transaction() as transaction, transaction.update_snapshot().fast_append() as append:
-            for number in range(files):
-                append.append_data_file(_data_file(table, day, number, _IDS_PER_DAY // files))
-    head = table.current_snapshot()
-    old = [each.snapshot_id for each in table.metadata.snapshots if head and each.snapshot_id != head.snapshot_id]
-    table.maintenance.expire_snapshots().by_ids(old).commit()
+        location = f"{folder}/{snapshot_id}-m{day}.avro"
+        written = entries.manifest(day, files)
+        with table.io.new_output(location).create(overwrite=True) as output:
+            output.write(written)
+        made.append(entries.described(location, len(written), day, files))
+    _commit(table, snapshot_id, made, manifests * files)
 
 
-def _create(catalog: Catalog, identifier: str) -> Table:
+class _Entries:
+    """Entries of manifests by the copy: everything in them has the same length, whatever its value."""
+
+    def __init__(self, table: Table, snapshot_id: int, columns: int) -> None:
+        from pyiceberg.manifest import ManifestEntry, ManifestEntryStatus, write_manifest
+
+        self._table, self._snapshot_id = table, snapshot_id
+        self._day, self._number, self._ids = 12_345, 54_321, 2_023_456_789
+        location = f"{table.location()}/metadata/template.avro"
+        output = table.io.new_output(location)
+        file = _data_file(table, self._day, self._number, self._ids, columns)
+        with write_manifest(2, table.spec(), table.schema(), output, snapshot_id, "deflate") as writer:
+            added = ManifestEntryStatus.ADDED
+            writer.add_entry(ManifestEntry.from_args(status=added, snapshot_id=snapshot_id, data_file=file))
+        self._template = writer.to_manifest_file()
+        with table.io.new_input(location).open() as stream:
+            whole = stream.read()
+        table.io.delete(location)
+        self._head, self._sync, self._entry = _taken_apart(whole)
+        for part in self._parts(self._day, self._number, self._ids):
+            assert part in self._entry
+
+    def manifest(self, day: int, files: int) -> bytes:
+        """A manifest of one day's files, an entry a block as PyIceberg writes them."""
+        before = self._parts(self._day, self._number, self._ids)
+        written = bytearray(self._head)
+        for number in range(files):
+            entry = self._entry
+            for old, new in zip(before, self._parts(day, number, _IDS_PER_DAY // files), strict=True):
+                entry = entry.replace(old, new)
+            written += b"\x02" + _block(entry) + self._sync
+        return bytes(written)
+
+    def described(self, location: str, length: int, day: int, files: int) -> ManifestFile:
+        """How a list names that manifest."""
+        from pyiceberg.manifest import ManifestFile, PartitionFieldSummary
+
+        bound = struct.pack("<i", _date(day)[1])
+        summary = PartitionFieldSummary(False, False, bound, bound)
+        return ManifestFile.from_args(
+            manifest_path=location,
+            manifest_length=length,
+            partition_spec_id=0,
+            content=self._template.content,
+            sequence_number=-1,
+            min_sequence_number=-1,
+            added_snapshot_id=self._snapshot_id,
+            added_files_count=files,
+            existing_files_count=0,
+            deleted_files_count=0,
+            added_rows_count=files * _ROWS,
+            existing_rows_count=0,
+            deleted_rows_count=0,
+            partitions=[summary],
+            key_metadata=None,
+        )
+
+    def _parts(self, day: int, number: int, ids: int) -> list[bytes]:
+        """What an entry has of its own: name, partition, bounds."""
+        date, days = _date(day)
+        lower, (upper, _, *others) = _bound_kinds(number * ids, days), _bound_kinds(number * ids + ids - 1, days)
+        name = f"/data/day={date.isoformat()}/{number:05}-{day:05}-".encode()
+        return [name, b"PARQUET" + _zigzag(days), *lower, upper, *others]
+
+
+def _taken_apart(manifest: bytes) -> tuple[bytes, bytes, bytes]:
+    """Header, sync marker and the one entry of a manifest that ends with its only block."""
+    sync = manifest[-16:]
+    head = manifest[: manifest.index(sync) + 16]
+    start = len(head) + 1  # behind the count of entries, 1
+    while manifest[start] >= 0x80:  # and behind the length in bytes
+        start += 1
+    return head, sync, zlib.decompress(manifest[start + 1 : -16], wbits=-15)
+
+
+def _block(entry: bytes) -> bytes:
+    packer = zlib.compressobj(wbits=-15)
+    packed = packer.compress(entry) + packer.flush()
+    return _zigzag(len(packed)) + packed
+
+
+def _zigzag(number: int) -> bytes:
+    """Avro's form of a number that is not negative."""
+    rest, made = number << 1, bytearray()
+    while rest >= 0x80:
+        made.append(rest & 0x7F | 0x80)
+        rest >>= 7
+    return bytes([*made, rest])
+
+
+def _commit(table: Table, snapshot_id: int, manifests: list[ManifestFile], files: int) -> None:
+    """One snapshot of these manifests."""
+    from pyiceberg.manifest import write_manifest_list
+    from pyiceberg.table.update import AddSnapshotUpdate, AssertRefSnapshotId, SetSnapshotRefUpdate
+
+    location = f"{table.location()}/metadata/snap-{snapshot_id}.avro"
+    with write_manifest_list(2, table.io.new_output(location), snapshot_id, None, 1, "deflate") as writer:
+        writer.add_manifests(manifests)
+    totals = {"total-data-files": str(files), "total-records": str(files * _ROWS), "added-data-files": str(files)}
+    snapshot = {
+        "snapshot-id": snapshot_id,
+        "sequence-number": 1,
+        "timestamp-ms": table.metadata.last_updated_ms + 1,
+        "manifest-list": location,
+        "summary": {"operation": "append", **totals},
+        "schema-id": 0,
+    }
+    head = {"action": "set-snapshot-ref", "ref-name": "main", "type": "branch", "snapshot-id": snapshot_id}
+    table.catalog.commit_table(
+        table,
+        (AssertRefSnapshotId.model_validate({"ref": "main", "snapshot-id": None}),),
+        (AddSnapshotUpdate.model_validate({"snapshot": snapshot}), SetSnapshotRefUpdate.model_validate(head)),
+    )
+
+
+def _create(catalog: Catalog, identifier: str, columns: int = COLUMNS) -> Table:
     from pyiceberg.partitioning import PartitionField, PartitionSpec
     from pyiceberg.schema import Schema
     from pyiceberg.transforms import IdentityTransform
     from pyiceberg.types import DateType, DoubleType, LongType, NestedField, StringType
 
     kinds: list[Any] = [LongType(), DateType(), StringType(), DoubleType()]
-    names = ["id", "day", *(f"value_{number:02}" for number in range(3, COLUMNS + 1))]
+    names = ["id", "day", *(f"value_{number:02}" for number in range(3, columns + 1))]
     fields = [
         NestedField(number, name, kinds[(number - 1) % 4], required=number <= 2) for number, name in enumerate(names, 1)
     ]
@@ -84,12 +203,17 @@ def _create(catalog: Catalog, identifier: str) -> Table:
     return catalog.create_table(identifier, Schema(*fields), partition_spec=spec)
 
 
-def _data_file(table: Table, day: int, number: int, ids: int) -> DataFile:
+def _date(day: int) -> tuple[datetime.date, int]:
+    """A day of the table as a date, and as days since 1970."""
+    date = FIRST_DAY + datetime.timedelta(days=day)
+    return date, (date - datetime.date(1970, 1, 1)).days
+
+
+def _data_file(table: Table, day: int, number: int, ids: int, columns: int = COLUMNS) -> DataFile:
     from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
     from pyiceberg.typedef import Record
 
-    date = FIRST_DAY + datetime.timedelta(days=day)
-    days = (date - datetime.date(1970, 1, 1)).days
+    date, days = _date(day)
     file = DataFile.from_args(
         content=DataFileContent.DATA,
         file_path=f"{table.location()}/data/day={date.isoformat()}/{number:05}-{day:05}-0f3c5b9a.parquet",
@@ -97,12 +221,12 @@ def _data_file(table: Table, day: int, number: int, ids: int) -> DataFile:
         partition=Record(days),
         record_count=_ROWS,
         file_size_in_bytes=64 << 20,
-        column_sizes=dict.fromkeys(range(1, COLUMNS + 1), 4 << 20),
-        value_counts=dict.fromkeys(range(1, COLUMNS + 1), _ROWS),
-        null_value_counts=dict.fromkeys(range(1, COLUMNS + 1), 0),
+        column_sizes=dict.fromkeys(range(1, columns + 1), 4 << 20),
+        value_counts=dict.fromkeys(range(1, columns + 1), _ROWS),
+        null_value_counts=dict.fromkeys(range(1, columns + 1), 0),
         nan_value_counts={},
-        lower_bounds=_bounds(number * ids, days),
-        upper_bounds=_bounds(number * ids + ids - 1, days),
+        lower_bounds=_bounds(number * ids, days, columns),
+        upper_bounds=_bounds(number * ids + ids - 1, days, columns),
         split_offsets=[4, 32 << 20],
         sort_order_id=None,
     )
@@ -110,7 +234,11 @@ def _data_file(table: Table, day: int, number: int, ids: int) -> DataFile:
     return file
 
 
-def _bounds(value: int, days: int) -> dict[int, bytes]:
-    """Bounds in Iceberg's single-value serialization (specification, appendix D)."""
-    kinds = (struct.pack("<q", value), struct.pack("<i", days), f"{value:016}".encode(), struct.pack("<d", value))
-    return {column: kinds[(column - 1) % 4] for column in range(1, COLUMNS + 1)}
+def _bounds(value: int, days: int, columns: int) -> dict[int, bytes]:
+    kinds = _bound_kinds(value, days)
+    return {column: kinds[(column - 1) % 4] for column in range(1, columns + 1)}
+
+
+def _bound_kinds(value: int, days: int) -> tuple[bytes, ...]:
+    """A bound of each kind of column in Iceberg's single-value serialization (specification, appendix D)."""
+    return struct.pack("<q", value), struct.pack("<i", days), f"{value:016}".encode(), struct.pack("<d", value)
