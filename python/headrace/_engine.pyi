@@ -15,13 +15,15 @@ class Store:
 
     `allowed`: prefixes outside which every read is refused (LocationRefused); None allows all. `refresh`: called, from
     a thread of the engine, when credentials are about to expire; returns new properties (`s3.access-key-id`, ...,
-    `s3.session-token-expires-at-ms`). repr never shows secrets.
+    `s3.session-token-expires-at-ms`). `reader`: who reads, where that is not who the credentials say: what plans keep
+    of manifests serves this reader only. repr never shows secrets.
     """
     def __new__(
         cls,
         properties: Mapping[str, str],
         allowed: Sequence[str] | None = None,
         refresh: Callable[[], Mapping[str, str]] | None = None,
+        reader: str | None = None,
     ) -> Self: ...
     def read(self, location: str, start: int | None = None, end: int | None = None) -> bytes: ...
     def read_many(self, locations: Sequence[str], concurrency: int = 64) -> list[Buffer]:
@@ -213,10 +215,13 @@ def parquet_schema(store: Store, location: str) -> str:
     """The schema of a Parquet file as Iceberg JSON, with ids of our own."""
 
 def release_memory() -> int:
-    """Give memory of freed frames back to the system; bytes."""
+    """Give memory of freed frames and of manifests that plans kept back to the system; bytes."""
 
 def kept_memory() -> tuple[int, int]:
     """(bytes of freed frames that wait for the next load, the most that may)."""
+
+def kept_manifests() -> tuple[int, int]:
+    """(manifests that plans keep for the next one, their bytes)."""
 
 @final
 class Frame:

@@ -8,6 +8,8 @@ frames. Neighbours: `headrace.catalog` loads, `headrace.table` and `headrace.pla
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import re
 import threading
 from collections.abc import Iterator, Mapping
@@ -94,7 +96,8 @@ class TableAccess:
                 from headrace._engine import Store
 
                 properties = loaded.properties_for(loaded.metadata.location)
-                self._store = Store(properties, allowed=self._allowed(loaded), refresh=loaded.refresh)
+                allowed, reader = self._allowed(loaded), self._reader(loaded)
+                self._store = Store(properties, allowed=allowed, refresh=loaded.refresh, reader=reader)
             return self._store
 
     @contextlib.contextmanager
@@ -105,6 +108,14 @@ class TableAccess:
         except HeadraceError as error:
             error.table = error.table or self.name
             raise
+
+    def _reader(self, loaded: LoadedTable) -> str | None:
+        """Who reads, for what plans keep (cache.rs): where a catalog vends other credentials every time, what the
+        catalog knows him by, as a hash. None: the credentials themselves."""
+        known = self.catalog.properties if self.catalog is not None and loaded.storage_credentials else {}
+        if self.catalog is None or not any(known.get(each) for each in ("credential", "token")):
+            return None
+        return hashlib.sha256(json.dumps([self.catalog.kind, sorted(known.items())]).encode()).hexdigest()
 
     def _load(self) -> LoadedTable:
         if self.catalog is not None:

@@ -38,7 +38,8 @@ _SECRET = re.compile(
 )
 _NO_SECRET = re.compile(r"(expires-at|expires-in|-uri$|-url$|-enabled$|-endpoint$|x-iceberg-access-delegation)")
 _PLAIN = """type uri warehouse credential token scope audience resource oauth2-server-uri prefix location-map
-    allowed-locations snapshot-loading-mode namespace-separator rest-namespace-separator rest-page-size schema_version
+    allowed-locations io.manifest.cache.max-total-bytes snapshot-loading-mode namespace-separator
+    rest-namespace-separator rest-page-size schema_version
     init_catalog_tables py-catalog-impl py-io-impl downcast-ns-timestamp-to-us-on-write echo pool_pre_ping
     ssl auth ugi engine.hive.lock-enabled lock-check-min-wait-time lock-check-max-wait-time
     lock-check-retries""".split()  # noqa: SIM905

@@ -20,6 +20,7 @@ from headrace import surroundings
 from headrace.errors import AuthenticationError, ConfigurationError, nearest
 
 STORAGE_PREFIXES = ("s3.", "client.", "gcs.", "adls.", "file.")
+_OTHERS = ("location-map", "allowed-locations", "io.manifest.cache.max-total-bytes")
 EXPIRES_AT = "s3.session-token-expires-at-ms"
 _MAX_BYTES = 1 << 20
 _NAMES = ("access-key-id", "secret-access-key", "session-token", "region", "profile-name", "role-arn")
@@ -50,11 +51,7 @@ def is_s3(location: str | None) -> bool:
 
 def only_storage(properties: Mapping[str, str]) -> dict[str, str]:
     """The properties that a store may see: never a catalog's own token or credential."""
-    return {
-        key: value
-        for key, value in properties.items()
-        if key.startswith(STORAGE_PREFIXES) or key in ("location-map", "allowed-locations")
-    }
+    return {key: value for key, value in properties.items() if key.startswith(STORAGE_PREFIXES) or key in _OTHERS}
 
 
 def storage_properties(properties: Mapping[str, str]) -> tuple[dict[str, str], Refresh | None]:

@@ -371,7 +371,9 @@ class ScanPlan(_Scan):
         if partitions := self.report.get("partitions"):
             lines.append(f"  partitions: {partitions['kept']:,} kept of {_known(partitions['total'])}")
         if manifests:
-            lines.append(f"  manifests: {manifests['read']} read, {manifests['pruned']} pruned of {manifests['total']}")
+            cached = f" ({manifests['cached']} kept from earlier plans)" if manifests.get("cached") else ""
+            read = f"{manifests['read']} read{cached}"
+            lines.append(f"  manifests: {read}, {manifests['pruned']} pruned of {manifests['total']}")
         if files:
             pruned = [
                 f"{_known(files['pruned_by_partition'])} by partition",

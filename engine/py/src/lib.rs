@@ -43,6 +43,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(load::parquet_schema, module)?)?;
     module.add_function(wrap_pyfunction!(load::release_memory, module)?)?;
     module.add_function(wrap_pyfunction!(load::kept_memory, module)?)?;
+    module.add_function(wrap_pyfunction!(load::kept_manifests, module)?)?;
     module.add_function(wrap_pyfunction!(writing::write_manifests, module)?)?;
     module.add_function(wrap_pyfunction!(writing::arrow_schema, module)?)?;
     module.add_function(wrap_pyfunction!(writing::list_manifests, module)?)?;

@@ -75,10 +75,16 @@ pub fn parquet_schema(py: Python<'_>, store: &Store, location: String) -> PyResu
     wait(py, |_| async move { Ok(core::schema_of(&store, &location).await?.to_iceberg_json()) })
 }
 
-/// Gives memory of freed frames back to the system; bytes.
+/// Gives memory of freed frames and of manifests back to the system; bytes.
 #[pyfunction]
 pub fn release_memory(py: Python<'_>) -> usize {
-    py.detach(headrace_core::arena::release)
+    py.detach(|| headrace_core::iceberg::cache::release() + headrace_core::arena::release())
+}
+
+/// (manifests that plans keep, their bytes)
+#[pyfunction]
+pub fn kept_manifests() -> (usize, usize) {
+    headrace_core::iceberg::cache::state()
 }
 
 /// (bytes of freed frames that wait for the next load, the most that may)

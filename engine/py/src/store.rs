@@ -36,12 +36,13 @@ impl CredentialSource for Refresh {
 #[pymethods]
 impl Store {
     #[new]
-    #[pyo3(signature = (properties, allowed=None, refresh=None))]
+    #[pyo3(signature = (properties, allowed=None, refresh=None, reader=None))]
     fn new(
         py: Python<'_>,
         properties: HashMap<String, String>,
         allowed: Option<Vec<String>>,
         refresh: Option<Py<PyAny>>,
+        reader: Option<String>,
     ) -> PyResult<Store> {
         let mut inner = store::Store::new(properties).map_err(|error| to_python(py, &error))?;
         if let Some(allowed) = allowed {
@@ -49,6 +50,9 @@ impl Store {
         }
         if let Some(refresh) = refresh {
             inner = inner.with_refresh(Arc::new(Refresh(refresh)));
+        }
+        if let Some(reader) = reader {
+            inner = inner.with_reader(reader);
         }
         Ok(Store { inner })
     }

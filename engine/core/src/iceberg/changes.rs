@@ -20,8 +20,9 @@ use crate::error::{Error, Kind, Result};
 use crate::iceberg::files::{CHANGE, CHANGED_BY, FileList};
 use crate::iceberg::listing::Judge;
 use crate::iceberg::manifest_list::{Content, ManifestFile};
-use crate::iceberg::plan::{CONCURRENT_MANIFESTS, blocking, list_of};
+use crate::iceberg::plan::{CONCURRENT_MANIFESTS, list_of};
 use crate::iceberg::predicate::Predicate;
+use crate::iceberg::reading::{Manifests, Read};
 use crate::iceberg::report::{PlanReport, Tally};
 use crate::iceberg::request::PlanRequest;
 use crate::runtime::Cancel;
@@ -81,12 +82,17 @@ pub async fn changes(
     let lists: Vec<_> = steps.iter().map(|step| own_manifests(store, step, cancel)).collect();
     let lists: Vec<Vec<ManifestFile>> = stream::iter(lists).buffered(CONCURRENT_MANIFESTS).try_collect().await?;
 
+    let way = Manifests::new(store, &judge, lists.iter().map(Vec::len).sum(), cancel)?;
     let (mut tally, mut reads) = (Tally::default(), Vec::new());
     for (step, manifests) in steps.iter().zip(lists) {
         for manifest in manifests {
             match judge.refute_manifest(&manifest).map_err(|e| e.at(&manifest.path))? {
                 Some(reasons) => tally.manifest_pruned(&manifest, &reasons),
-                None => reads.push(read(store, step.snapshot_id, manifest, Arc::clone(&judge), cancel.clone())),
+                None => {
+                    let snapshot_id = step.snapshot_id;
+                    let list = move |judge: &Judge, read: Read, cancel: &Cancel| list(snapshot_id, judge, read, cancel);
+                    reads.push(way.clone().with(manifest, list));
+                }
             }
         }
     }
@@ -127,25 +133,16 @@ async fn own_manifests(store: &Store, step: &Step, cancel: &Cancel) -> Result<Ve
     Ok(data)
 }
 
-async fn read(
-    store: &Store,
-    snapshot_id: i64,
-    manifest: ManifestFile,
-    judge: Arc<Judge>,
-    cancel: Cancel,
-) -> Result<(RecordBatch, Tally)> {
-    cancel.check()?;
-    let bytes = store.read(&manifest.path, None).await?;
-    let decode = move || {
-        let (batch, changes, tally) = judge.changed(&bytes, &manifest, &cancel).map_err(|e| e.at(&manifest.path))?;
-        let changes: StringArray = changes.iter().map(|change| Some(change.name())).collect();
-        let by: ArrayRef = Arc::new(Int64Array::from(vec![snapshot_id; batch.num_rows()]));
-        let mut columns = batch.columns().to_vec();
-        columns.extend([Arc::new(changes) as ArrayRef, by]);
-        let schema = Arc::new(schema(judge.schema()));
-        Ok((RecordBatch::try_new(schema, columns).map_err(internal)?, tally))
-    };
-    blocking(decode).await
+/// The files of a manifest that were added or removed, and what the snapshot did to each.
+fn list(snapshot_id: i64, judge: &Judge, read: Read, cancel: &Cancel) -> Result<(RecordBatch, Tally)> {
+    let (batch, changes, mut tally) = judge.changed(&read.decoded, &read.manifest, cancel)?;
+    tally.manifest_read(read.fetched);
+    let changes: StringArray = changes.iter().map(|change| Some(change.name())).collect();
+    let by: ArrayRef = Arc::new(Int64Array::from(vec![snapshot_id; batch.num_rows()]));
+    let mut columns = batch.columns().to_vec();
+    columns.extend([Arc::new(changes) as ArrayRef, by]);
+    let schema = Arc::new(schema(judge.schema()));
+    Ok((RecordBatch::try_new(schema, columns).map_err(internal)?, tally))
 }
 
 /// The file list's columns, and what happened to the file.

@@ -5,18 +5,19 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_array::types::Int64Type;
-use arrow_array::{ArrayRef, Int32Array, Int64Array, ListArray, RecordBatch, StringArray, StructArray, new_null_array};
+use arrow_array::{Array, ArrayRef, Int32Array, Int64Array, RecordBatch, StructArray, UInt32Array, new_null_array};
 use arrow_schema::{DataType, Field, Fields, Schema as ArrowSchema, SchemaRef};
+use arrow_select::take::take;
 
 use crate::error::{Error, Kind, Result};
 use crate::iceberg::bounds::{Facts, proves, refute};
 use crate::iceberg::changes::Change;
+use crate::iceberg::decoded::Decoded;
 use crate::iceberg::deletes::index::{Partition, Paths, Planned};
 use crate::iceberg::deletes::{DeleteFile, DeleteKind, PATH_ID};
 use crate::iceberg::files::{SPECS, SPLIT_OFFSETS};
-use crate::iceberg::manifest_list::{FieldSummary, ManifestFile};
-use crate::iceberg::manifests::{Entries, Entry, kind_of, spec_id_of};
+use crate::iceberg::manifest_list::{Content, FieldSummary, ManifestFile};
+use crate::iceberg::manifests::{Entries, Entry, kind_of};
 use crate::iceberg::predicate::Predicate;
 use crate::iceberg::pruning::{Filter, Reason, SpecFilter};
 use crate::iceberg::report::Tally;
@@ -98,39 +99,49 @@ impl Judge {
         Ok(self.filter.refuted(&|leaf| projected.refuted(leaf, &facts)))
     }
 
-    /// Decodes a manifest and lists its files that may hold a matching row.
-    pub(crate) fn list(&self, bytes: &[u8], manifest: &ManifestFile, cancel: &Cancel) -> Result<(RecordBatch, Tally)> {
+    /// The spec of a manifest.
+    pub(crate) fn spec_of(&self, manifest: &ManifestFile) -> Result<&PartitionSpec> {
+        self.spec(manifest.spec_id.unwrap_or(0)).map(|(spec, _)| spec)
+    }
+
+    /// The fields whose statistics are asked of a manifest.
+    pub(crate) fn fields_of(&self, manifest: &ManifestFile) -> &[i32] {
+        if manifest.content == Content::Data { &self.fields } else { &[PATH_ID] }
+    }
+
+    /// Lists a manifest's files that may hold a matching row.
+    pub(crate) fn list(
+        &self,
+        decoded: &Decoded,
+        manifest: &ManifestFile,
+        cancel: &Cancel,
+    ) -> Result<(RecordBatch, Tally)> {
         let live = |entries: &mut Entries, row: usize| Ok(entries.live(row)?.map(|entry| ((), entry)));
-        let (batch, _, tally) = self.chosen(bytes, manifest, cancel, live)?;
+        let (batch, _, tally) = self.chosen(decoded, manifest, cancel, live)?;
         Ok((batch, tally))
     }
 
     /// The same of the files that the manifest's snapshot added or removed, and which of the two.
     pub(crate) fn changed(
         &self,
-        bytes: &[u8],
+        decoded: &Decoded,
         manifest: &ManifestFile,
         cancel: &Cancel,
     ) -> Result<(RecordBatch, Vec<Change>, Tally)> {
-        self.chosen(bytes, manifest, cancel, |entries, row| entries.changed(row))
+        self.chosen(decoded, manifest, cancel, |entries, row| entries.changed(row))
     }
 
-    /// Decodes a manifest and lists those of the entries that `choose` gives that may hold a matching row.
+    /// Lists those of the entries that `choose` gives that may hold a matching row.
     fn chosen<T>(
         &self,
-        bytes: &[u8],
+        decoded: &Decoded,
         manifest: &ManifestFile,
         cancel: &Cancel,
         choose: impl Fn(&mut Entries, usize) -> Result<Option<(T, Entry)>>,
     ) -> Result<(RecordBatch, Vec<T>, Tally)> {
-        let spec_id = match manifest.spec_id {
-            Some(id) => id,
-            None => spec_id_of(bytes)?.unwrap_or(0),
-        };
-        let (spec, projected) = self.spec(spec_id)?;
-        let mut entries = Entries::decode(bytes, manifest, spec, &self.fields, cancel)?;
+        let (spec, projected) = self.spec(manifest.spec_id.unwrap_or(0))?;
+        let mut entries = Entries::new(decoded, manifest, spec, &self.fields)?;
         let mut tally = Tally::default();
-        tally.manifest_read(bytes.len());
         let (mut kept, mut notes) = (Vec::new(), Vec::new());
         for row in 0..entries.len() {
             if row % 1024 == 0 {
@@ -146,10 +157,10 @@ impl Judge {
         Ok((self.batch(&entries, &kept, spec)?, notes, tally))
     }
 
-    /// Decodes a manifest of deletes: all its live entries.
-    pub(crate) fn deletes(&self, bytes: &[u8], manifest: &ManifestFile, cancel: &Cancel) -> Result<Vec<Planned>> {
-        let (spec, _) = self.spec(manifest.spec_id.unwrap_or(0))?;
-        let mut entries = Entries::decode(bytes, manifest, spec, &[PATH_ID], cancel)?;
+    /// All live entries of a manifest of deletes.
+    pub(crate) fn deletes(&self, decoded: &Decoded, manifest: &ManifestFile) -> Result<Vec<Planned>> {
+        let spec = self.spec_of(manifest)?;
+        let mut entries = Entries::new(decoded, manifest, spec, self.fields_of(manifest))?;
         let mut live = Vec::new();
         for row in 0..entries.len() {
             if let Some(entry) = entries.live(row)? {
@@ -160,8 +171,7 @@ impl Judge {
         let partitions = self.partitions(&entries, &live, spec)?;
         let planned = live.iter().enumerate().map(|(at, entry)| {
             let partition = (spec.id, tuple_key(&partitions, at)?);
-            self.planned(&entries, entry, spec, partition)
-                .map_err(|e| e.at(entries.path(entry.row).unwrap_or_default()))
+            self.planned(&entries, entry, spec, partition).map_err(|e| e.at(entries.path(entry.row)))
         });
         planned.collect()
     }
@@ -180,7 +190,7 @@ impl Judge {
         let (start, length) = if kind == DeleteKind::Vector { entries.content_range(row)? } else { (0, 0) };
         let file = DeleteFile {
             kind,
-            location: entries.path(row)?.to_string(),
+            location: entries.path(row).to_string(),
             file_size: entry.file_size.unsigned_abs(),
             record_count: entry.record_count.unsigned_abs(),
             range: start.unsigned_abs()..start.unsigned_abs() + length.unsigned_abs(),
@@ -240,7 +250,8 @@ impl Judge {
     /// What the filter does to every entry of a manifest, deleted ones included.
     pub(crate) fn fates(&self, bytes: &[u8], manifest: &ManifestFile, cancel: &Cancel) -> Result<Vec<Fate>> {
         let (spec, projected) = self.spec(manifest.spec_id.unwrap_or(0))?;
-        let mut entries = Entries::decode(bytes, manifest, spec, &self.fields, cancel)?;
+        let decoded = Decoded::new(bytes, manifest.content, spec, &self.fields, 1, cancel)?;
+        let mut entries = Entries::new(&decoded, manifest, spec, &self.fields)?;
         let mut fates = Vec::with_capacity(entries.len());
         for row in 0..entries.len() {
             fates.push(match entries.live(row)? {
@@ -292,19 +303,29 @@ impl Judge {
         true
     }
 
+    /// The file list of these entries. Where they are all that there are, it shares the memory of their columns.
     fn batch(&self, entries: &Entries, kept: &[Entry], spec: &PartitionSpec) -> Result<RecordBatch> {
-        let paths = kept.iter().map(|entry| entries.path(entry.row)).collect::<Result<Vec<_>>>()?;
-        let sizes: ArrayRef = Arc::new(Int64Array::from_iter_values(kept.iter().map(|entry| entry.file_size)));
+        let is_whole = kept.len() == entries.len();
+        let rows = UInt32Array::from_iter_values(kept.iter().filter(|_| !is_whole).map(|entry| entry.row as u32));
+        let chosen = |array: &dyn Array| match is_whole {
+            true => Ok(array.slice(0, array.len())),
+            false => take(array, &rows, None).map_err(internal),
+        };
+        let numbers = |whole: Option<Int64Array>, of: fn(&Entry) -> i64| -> ArrayRef {
+            let whole = whole.filter(|_| is_whole);
+            Arc::new(whole.unwrap_or_else(|| Int64Array::from_iter_values(kept.iter().map(of))))
+        };
+        let sizes = numbers(entries.file_sizes(), |entry| entry.file_size);
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(StringArray::from(paths)),
+            chosen(entries.paths())?,
             Arc::clone(&sizes),
-            Arc::new(Int64Array::from_iter_values(kept.iter().map(|entry| entry.record_count))),
-            Arc::new(Int64Array::from_iter_values(kept.iter().map(|_| 0))),
+            numbers(entries.record_counts(), |entry| entry.record_count),
+            Arc::new(Int64Array::from(vec![0; kept.len()])),
             sizes,
-            Arc::new(Int32Array::from_iter_values(kept.iter().map(|_| spec.id))),
-            Arc::new(Int64Array::from_iter_values(kept.iter().map(|entry| entry.sequence_number))),
+            Arc::new(Int32Array::from(vec![spec.id; kept.len()])),
+            numbers(None, |entry| entry.sequence_number),
             Arc::new(kept.iter().map(|entry| entry.first_row_id).collect::<Int64Array>()),
-            Arc::new(split_offsets(entries, kept)),
+            chosen(entries.split_offsets())?,
             Arc::new(self.partitions(entries, kept, spec)?),
         ];
         RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(internal)
@@ -330,12 +351,6 @@ impl Judge {
             Error::new(Kind::InvalidData, format!("partition spec {id} is not among the table's: {known:?}"))
         })
     }
-}
-
-fn split_offsets(entries: &Entries, kept: &[Entry]) -> ListArray {
-    let offsets = kept.iter().map(|entry| entries.split_offsets(entry.row));
-    let offsets = offsets.map(|offsets| offsets.map(|offsets| offsets.into_iter().map(Some)));
-    ListArray::from_iter_primitive::<Int64Type, _, _>(offsets)
 }
 
 fn summary_facts<'a>(summary: &'a FieldSummary, value_type: &Type) -> Facts<'a> {

@@ -27,6 +27,8 @@ impl Content {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ManifestFile {
     pub(crate) path: String,
+    /// Bytes; None: not said
+    pub(crate) length: Option<u64>,
     /// None for a v1 table that names its manifests without a list: the manifest's header has it
     pub(crate) spec_id: Option<i32>,
     pub(crate) content: Content,
@@ -57,6 +59,7 @@ impl ManifestFile {
     pub(crate) fn unlisted(path: &str) -> ManifestFile {
         ManifestFile {
             path: path.to_string(),
+            length: None,
             spec_id: None,
             content: Content::Data,
             sequence_number: 0,
@@ -83,7 +86,7 @@ impl ManifestFile {
 }
 
 /// Columns of a manifest list, in the order of their slots: id, name, kind.
-const FIELDS: [(i32, &str, ColumnKind); 12] = [
+const FIELDS: [(i32, &str, ColumnKind); 13] = [
     (500, "manifest_path", ColumnKind::Bytes),
     (502, "partition_spec_id", ColumnKind::Integer),
     (517, "content", ColumnKind::Integer),
@@ -96,6 +99,7 @@ const FIELDS: [(i32, &str, ColumnKind); 12] = [
     (519, "key_metadata", ColumnKind::Bytes),
     (506, "deleted_files_count", ColumnKind::Integer),
     (503, "added_snapshot_id", ColumnKind::Integer),
+    (501, "manifest_length", ColumnKind::Integer),
 ];
 const SUMMARY_FIELDS: [(i32, &str, ColumnKind); 4] = [
     (509, "contains_null", ColumnKind::Integer),
@@ -156,6 +160,7 @@ fn manifest(columns: &[Column], row: usize) -> Result<ManifestFile> {
         first_row_id: columns[8].integer(row),
         deleted_files: count(10)?,
         added_snapshot_id: columns[11].integer(row),
+        length: columns[12].integer(row).and_then(|length| u64::try_from(length).ok()),
         partitions: columns[SUMMARIES].items(row).unwrap_or(0..0).map(|item| summary(columns, item)).collect(),
         path,
     })

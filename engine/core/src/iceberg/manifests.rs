@@ -1,76 +1,34 @@
-//! A manifest -> the columns of its entries: what the file list needs, partition values, statistics of filtered fields.
+//! A manifest's entries: what each says of its file, with what it inherits, and what is known of the file's values.
 //!
 //! Spec: Manifests, Sequence Number Inheritance, First Row ID Inheritance. Must not know: how files are judged or
-//! listed. Neighbours: `avro` below, `listing` above.
+//! listed. Neighbours: [`super::decoded`] below, `listing` above.
+
+use arrow_array::{Int64Array, ListArray, StringArray};
 
 use crate::error::{Error, Kind, Result};
-use crate::iceberg::avro::{AvroFile, Column, ColumnKind, Columns, Want, WantField};
+use crate::iceberg::avro::{AvroFile, Column, ColumnKind, Values};
 use crate::iceberg::bounds::{Counts, Facts};
 use crate::iceberg::changes::Change;
+use crate::iceberg::decoded::{
+    CONTENT, CONTENT_OFFSET, CONTENT_SIZE, Decoded, EQUALITY_ID, EQUALITY_IDS, FILE_SIZE, FIRST_ROW_ID, FORMAT,
+    KEY_METADATA, PARTITIONS, RECORD_COUNT, REFERENCED, SEQUENCE_NUMBER, STATUS,
+};
 use crate::iceberg::manifest_list::{Content, ManifestFile};
 use crate::iceberg::scalar::{Scalar, decimal};
 use crate::iceberg::schema::Type;
 use crate::iceberg::specs::PartitionSpec;
-use crate::runtime::Cancel;
 
-const STATUS: usize = 0;
-const SEQUENCE_NUMBER: usize = 1;
-const CONTENT: usize = 2;
-const PATH: usize = 3;
-const FORMAT: usize = 4;
-const RECORD_COUNT: usize = 5;
-const FILE_SIZE: usize = 6;
-const KEY_METADATA: usize = 7;
-const FIRST_ROW_ID: usize = 8;
-/// Fields that only entries of delete files have
-const EQUALITY_IDS: usize = 9;
-const EQUALITY_ID: usize = 10;
-const REFERENCED: usize = 11;
-const CONTENT_OFFSET: usize = 12;
-const CONTENT_SIZE: usize = 13;
-const SPLIT_OFFSETS: usize = 14;
-const SPLIT_OFFSET: usize = 15;
-/// Partition values follow, one slot a field of the spec, then five slots for every field with statistics.
-const PARTITIONS: usize = 16;
-
-/// Fields of an entry: id, name, kind, required.
-const ENTRY: [(i32, &str, ColumnKind, bool); 2] =
-    [(0, "status", ColumnKind::Integer, true), (3, "sequence_number", ColumnKind::Integer, false)];
-/// Fields of its data file.
-const DATA_FILE: [(i32, &str, ColumnKind, bool); 7] = [
-    (134, "content", ColumnKind::Integer, false),
-    (100, "file_path", ColumnKind::Bytes, true),
-    (101, "file_format", ColumnKind::Bytes, true),
-    (103, "record_count", ColumnKind::Integer, true),
-    (104, "file_size_in_bytes", ColumnKind::Integer, true),
-    (131, "key_metadata", ColumnKind::Bytes, false),
-    (142, "first_row_id", ColumnKind::Integer, false),
-];
-/// The same of a delete file, with the list of `equality_ids` before them.
-const DELETE_FILE: [(i32, &str, ColumnKind, bool); 3] = [
-    (143, "referenced_data_file", ColumnKind::Bytes, false),
-    (144, "content_offset", ColumnKind::Integer, false),
-    (145, "content_size_in_bytes", ColumnKind::Integer, false),
-];
-/// Statistics of a field, by their offset from its first slot.
-const STATISTICS: [(i32, &str, ColumnKind); 5] = [
-    (125, "lower_bounds", ColumnKind::Bytes),
-    (128, "upper_bounds", ColumnKind::Bytes),
-    (110, "null_value_counts", ColumnKind::Integer),
-    (137, "nan_value_counts", ColumnKind::Integer),
-    (109, "value_counts", ColumnKind::Integer),
-];
 /// Formats of data and delete files that are read.
 const FORMATS: [&str; 2] = ["parquet", "avro"];
 /// Rows or bytes beyond what any file has: a number above it is damage.
 const MOST: i64 = 1 << 48;
 
-/// The decoded entries of one manifest.
+/// The entries of one manifest, as its list has it.
 pub(crate) struct Entries<'a> {
-    decoded: Columns,
+    decoded: &'a Decoded,
     manifest: &'a ManifestFile,
     spec: &'a PartitionSpec,
-    statistics: Vec<i32>,
+    statistics: Vec<&'a [Column]>,
     next_row_id: Option<i64>,
 }
 
@@ -101,29 +59,52 @@ pub(crate) fn spec_id_of(bytes: &[u8]) -> Result<Option<i32>> {
 }
 
 impl<'a> Entries<'a> {
-    /// Decodes a manifest; `statistics`: the field ids whose bounds and counts are wanted.
-    pub(crate) fn decode(
-        bytes: &[u8],
+    /// The entries as a list has them; `statistics`: the fields that facts are asked of, all of them decoded.
+    pub(crate) fn new(
+        decoded: &'a Decoded,
         manifest: &'a ManifestFile,
         spec: &'a PartitionSpec,
         statistics: &[i32],
-        cancel: &Cancel,
     ) -> Result<Entries<'a>> {
-        let file = AvroFile::open(bytes)?;
-        let is_data = manifest.content == Content::Data;
-        if let Some(other) = file.metadata("content").filter(|content| (*content == "data") != is_data) {
-            let listed = manifest.content.name();
-            return Err(invalid(format!("a manifest of {other:?} is listed as one of {listed}")));
-        }
-        let (wanted, kinds) = layout(spec, statistics, manifest.content);
-        let decoded = file.decode(&wanted, &kinds, cancel)?;
-        let next_row_id = manifest.first_row_id;
-        Ok(Entries { decoded, manifest, spec, statistics: statistics.to_vec(), next_row_id })
+        let missing = || Error::new(Kind::Internal, "statistics that were not decoded");
+        let columns = |field: &i32| decoded.statistics.get(field).map(|columns| &**columns).ok_or_else(missing);
+        let statistics = statistics.iter().map(columns).collect::<Result<_>>()?;
+        Ok(Entries { decoded, manifest, spec, statistics, next_row_id: manifest.first_row_id })
     }
 
     /// Number of entries, deleted ones too.
     pub(crate) fn len(&self) -> usize {
         self.decoded.records
+    }
+
+    /// Locations of all files.
+    pub(crate) fn paths(&self) -> &StringArray {
+        &self.decoded.paths
+    }
+
+    /// Where the row groups of every file begin; null where the manifest does not say or says what cannot be.
+    pub(crate) fn split_offsets(&self) -> &ListArray {
+        &self.decoded.split_offsets
+    }
+
+    /// Sizes of all files; None where one is missing.
+    pub(crate) fn file_sizes(&self) -> Option<Int64Array> {
+        self.whole(FILE_SIZE)
+    }
+
+    /// Rows of all files; None where one is missing.
+    pub(crate) fn record_counts(&self) -> Option<Int64Array> {
+        self.whole(RECORD_COUNT)
+    }
+
+    fn whole(&self, slot: usize) -> Option<Int64Array> {
+        let column = &self.decoded.columns[slot];
+        match column.values() {
+            Values::Integer(values) if column.nulls().is_none() && values.len() == self.len() => {
+                Some(Int64Array::new(values.clone(), None))
+            }
+            _ => None,
+        }
     }
 
     /// The live file of an entry, None if it is deleted. Rows must be asked for in order: row ids are handed out.
@@ -193,16 +174,15 @@ impl<'a> Entries<'a> {
     }
 
     /// Location of the file.
-    pub(crate) fn path(&self, row: usize) -> Result<&str> {
-        let path = self.decoded.columns[PATH].bytes(row).and_then(|bytes| std::str::from_utf8(bytes).ok());
-        path.ok_or_else(|| invalid(format!("manifest entry {row}: file_path is null or not UTF-8")))
+    pub(crate) fn path(&self, row: usize) -> &str {
+        self.decoded.paths.value(row)
     }
 
     /// Refuses files that this version cannot read, by name.
     pub(crate) fn check_readable(&self, row: usize) -> Result<()> {
         let format = self.decoded.columns[FORMAT].bytes(row).unwrap_or_default();
         let what = if self.manifest.content == Content::Data { "data" } else { "delete" };
-        let refused = |message: String| Err(Error::new(Kind::Unsupported, message).at(self.path(row)?));
+        let refused = |message: String| Err(Error::new(Kind::Unsupported, message).at(self.path(row)));
         let is_known = FORMATS.iter().any(|known| format.eq_ignore_ascii_case(known.as_bytes()));
         if !is_known && !self.is_vector(row) {
             let (format, known) = (String::from_utf8_lossy(format), FORMATS.join(", "));
@@ -246,14 +226,6 @@ impl<'a> Entries<'a> {
         }
     }
 
-    /// Where a file's row groups begin, None where the manifest does not say or says what cannot be.
-    pub(crate) fn split_offsets(&self, row: usize) -> Option<Vec<i64>> {
-        let items = self.decoded.columns[SPLIT_OFFSETS].items(row)?;
-        let offsets = items.map(|at| self.integer(SPLIT_OFFSET, at)).collect::<Option<Vec<i64>>>()?;
-        let is_ascending = offsets.first().is_some_and(|first| *first >= 0) && offsets.is_sorted();
-        is_ascending.then_some(offsets)
-    }
-
     /// The column of a partition field, by its position in the spec.
     pub(crate) fn partition(&self, position: usize) -> &Column {
         &self.decoded.columns[PARTITIONS + position]
@@ -280,17 +252,13 @@ impl<'a> Entries<'a> {
 
     /// What the statistics say of a field, by its position among those asked for.
     pub(crate) fn statistics_facts(&self, entry: &Entry, position: usize, field_type: &Type) -> Facts<'_> {
-        let column = |offset: usize| &self.decoded.columns[self.statistics_slot(position) + offset];
-        let bound = |offset: usize| Scalar::from_bound(field_type, column(offset).bytes(entry.row)?);
-        let count = |offset: usize| column(offset).integer(entry.row).and_then(|count| u64::try_from(count).ok());
+        let columns = self.statistics.get(position).copied().unwrap_or_default();
+        let column = |offset: usize| columns.get(offset);
+        let bound = |offset: usize| Scalar::from_bound(field_type, column(offset)?.bytes(entry.row)?);
+        let count = |offset: usize| column(offset)?.integer(entry.row).and_then(|count| u64::try_from(count).ok());
         let rows = u64::try_from(entry.record_count).ok().max(count(4));
         let counts = Counts { rows, nulls: count(2), nans: count(3) };
         Facts { lower: bound(0), upper: bound(1), ..Facts::of_counts(counts, field_type) }
-    }
-
-    fn statistics_slot(&self, position: usize) -> usize {
-        debug_assert!(position < self.statistics.len());
-        PARTITIONS + self.spec.fields.len() + position * STATISTICS.len()
     }
 
     fn integer(&self, slot: usize, row: usize) -> Option<i64> {
@@ -312,53 +280,6 @@ pub(crate) fn kind_of(value_type: &Type) -> Option<ColumnKind> {
         Type::Decimal(_, _) | Type::String | Type::Uuid | Type::Fixed(_) | Type::Binary => Some(ColumnKind::Bytes),
         Type::Unknown | Type::Variant | Type::Spatial(_) | Type::Struct(_) | Type::List(_) | Type::Map(_, _) => None,
     }
-}
-
-fn layout(spec: &PartitionSpec, statistics: &[i32], content: Content) -> (Vec<WantField>, Vec<ColumnKind>) {
-    let own = ENTRY.len();
-    let mut kinds: Vec<_> = ENTRY.iter().chain(&DATA_FILE).map(|field| field.2).collect();
-    kinds.extend([ColumnKind::List, ColumnKind::Integer]);
-    kinds.extend(DELETE_FILE.iter().map(|field| field.2));
-    let mut data_file: Vec<_> = DATA_FILE.iter().enumerate().map(|(at, each)| field(own + at, *each)).collect();
-    if content == Content::Deletes {
-        let element = vec![field(EQUALITY_ID, (136, "element", ColumnKind::Integer, false))];
-        let want = Want::List(EQUALITY_IDS, element);
-        data_file.push(WantField { id: 135, name: "equality_ids".into(), required: false, want });
-        data_file.extend(DELETE_FILE.iter().enumerate().map(|(at, each)| field(REFERENCED + at, *each)));
-    }
-
-    kinds.extend([ColumnKind::List, ColumnKind::Integer]);
-    let offset = field(SPLIT_OFFSET, (133, "element", ColumnKind::Integer, false));
-    let want = Want::List(SPLIT_OFFSETS, vec![offset]);
-    data_file.push(WantField { id: 132, name: "split_offsets".into(), required: false, want });
-
-    let mut partition = Vec::new();
-    for (position, each) in spec.fields.iter().enumerate() {
-        let kind = each.value_type.as_ref().and_then(kind_of);
-        kinds.push(kind.unwrap_or(ColumnKind::Integer));
-        // A value that should be there and is not must not be taken for null: files would be pruned by it
-        partition.extend(kind.map(|kind| field(PARTITIONS + position, (each.id, each.name.as_str(), kind, true))));
-    }
-    if !partition.is_empty() {
-        data_file.push(WantField { id: 102, name: "partition".into(), required: true, want: Want::Record(partition) });
-    }
-
-    let first = kinds.len();
-    kinds.extend(statistics.iter().flat_map(|_| STATISTICS.map(|each| each.2)));
-    for (offset, (id, name, kind)) in STATISTICS.into_iter().enumerate() {
-        let slots = (first + offset..).step_by(STATISTICS.len());
-        let keys: Vec<_> = statistics.iter().copied().zip(slots.map(|slot| Want::Column(slot, kind))).collect();
-        if !keys.is_empty() {
-            data_file.push(WantField { id, name: name.to_string(), required: false, want: Want::Pick(keys) });
-        }
-    }
-    let mut wanted: Vec<_> = ENTRY.iter().enumerate().map(|(slot, each)| field(slot, *each)).collect();
-    wanted.push(WantField { id: 2, name: "data_file".into(), required: true, want: Want::Record(data_file) });
-    (wanted, kinds)
-}
-
-fn field(slot: usize, (id, name, kind, required): (i32, &str, ColumnKind, bool)) -> WantField {
-    WantField { id, name: name.to_string(), required, want: Want::Column(slot, kind) }
 }
 
 fn invalid(message: impl Into<String>) -> Error {

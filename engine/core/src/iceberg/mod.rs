@@ -7,7 +7,9 @@
 pub mod arrow_types;
 pub(crate) mod avro;
 pub mod bounds;
+pub mod cache;
 pub mod changes;
+mod decoded;
 pub mod deletes;
 pub mod files;
 mod listing;
@@ -18,6 +20,7 @@ pub mod plan;
 pub mod predicate;
 mod pruning;
 pub mod reach;
+mod reading;
 pub mod report;
 pub mod request;
 pub(crate) mod scalar;

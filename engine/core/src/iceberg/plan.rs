@@ -17,6 +17,7 @@ use crate::iceberg::files::FileList;
 use crate::iceberg::listing::Judge;
 use crate::iceberg::manifest_list::{self, Content, ManifestFile};
 use crate::iceberg::predicate::Predicate;
+use crate::iceberg::reading::{Manifests, Read};
 use crate::iceberg::report::{DeleteCounts, Tally};
 use crate::runtime::Cancel;
 use crate::store::Store;
@@ -47,9 +48,10 @@ pub async fn plan(
             None => chosen.push(manifest),
         }
     }
-    let listed = chosen.into_iter().map(|manifest| list(store, manifest, Arc::clone(&judge), cancel.clone()));
+    let manifests = Manifests::new(store, &judge, chosen.len() + deletes.len(), cancel)?;
+    let listed = chosen.into_iter().map(|manifest| manifests.clone().with(manifest, list));
     let listed = stream::iter(listed).buffered(CONCURRENT_MANIFESTS).try_collect::<Vec<_>>();
-    let (listed, deletes) = futures::try_join!(listed, index(store, deletes, &judge, cancel))?;
+    let (listed, deletes) = futures::try_join!(listed, index(&manifests, deletes))?;
     let batches: Vec<RecordBatch> = listed
         .into_iter()
         .map(|(batch, part)| {
@@ -71,23 +73,18 @@ pub async fn plan(
     Ok((files, report))
 }
 
+/// The files of a manifest that may hold matching rows, and the count of all.
+fn list(judge: &Judge, read: Read, cancel: &Cancel) -> Result<(RecordBatch, Tally)> {
+    let (batch, mut tally) = judge.list(&read.decoded, &read.manifest, cancel)?;
+    tally.manifest_read(read.fetched);
+    Ok((batch, tally))
+}
+
 /// The live delete files of a snapshot; None if it has none.
-async fn index(
-    store: &Store,
-    manifests: Vec<ManifestFile>,
-    judge: &Arc<Judge>,
-    cancel: &Cancel,
-) -> Result<Option<DeleteIndex>> {
-    let live = manifests.into_iter().filter(|manifest| manifest.live_files() != Some(0));
-    let read = live.map(|manifest| {
-        let (store, judge, cancel) = (store.clone(), Arc::clone(judge), cancel.clone());
-        async move {
-            cancel.check()?;
-            let bytes = store.read(&manifest.path, None).await?;
-            blocking(move || judge.deletes(&bytes, &manifest, &cancel).map_err(|e| e.at(&manifest.path))).await
-        }
-    });
-    let read: Vec<_> = read.collect(); // a lazy iterator's closures would not be Send here
+async fn index(manifests: &Manifests, deletes: Vec<ManifestFile>) -> Result<Option<DeleteIndex>> {
+    let live = deletes.into_iter().filter(|manifest| manifest.live_files() != Some(0));
+    let planned = |judge: &Judge, read: Read, _: &Cancel| judge.deletes(&read.decoded, &read.manifest);
+    let read: Vec<_> = live.map(|manifest| manifests.clone().with(manifest, planned)).collect();
     let planned: Vec<Vec<_>> = stream::iter(read).buffered(CONCURRENT_MANIFESTS).try_collect().await?;
     let planned: Vec<_> = planned.into_iter().flatten().collect();
     if planned.is_empty() {
@@ -109,18 +106,6 @@ pub(crate) async fn list_of(store: &Store, location: &str, cancel: &Cancel) -> R
     let bytes = store.read(location, None).await?;
     let cancel = cancel.clone();
     blocking(move || manifest_list::decode(&bytes, &cancel)).await.map_err(|e| e.at(location))
-}
-
-/// Reads one manifest, away from the threads that carry the network.
-async fn list(
-    store: &Store,
-    manifest: ManifestFile,
-    judge: Arc<Judge>,
-    cancel: Cancel,
-) -> Result<(RecordBatch, Tally)> {
-    cancel.check()?;
-    let bytes = store.read(&manifest.path, None).await?;
-    blocking(move || judge.list(&bytes, &manifest, &cancel).map_err(|e| e.at(&manifest.path))).await
 }
 
 /// Work that is done away from the threads that carry the network.

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::iceberg::avro::testing::{Encoder, file};
+use crate::iceberg::decoded::Decoded;
 
 fn testdata(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/iceberg").join(name)
@@ -72,7 +73,9 @@ fn kept(name: &str, test: &Value) -> (Vec<i64>, usize) {
             continue;
         }
         let bytes = std::fs::read(&manifest.path).unwrap();
-        let (batch, _) = judge.list(&bytes, manifest, &Cancel::default()).unwrap();
+        let (spec, fields) = (judge.spec_of(manifest).unwrap(), judge.fields_of(manifest));
+        let decoded = Decoded::new(&bytes, manifest.content, spec, fields, 1, &Cancel::default()).unwrap();
+        let (batch, _) = judge.list(&decoded, manifest, &Cancel::default()).unwrap();
         counts.extend(record_counts(&FileList::new(batch).unwrap()));
     }
     counts.sort_unstable();

@@ -3,7 +3,7 @@
 //! Serialises to JSON, for example:
 //!
 //! ```json
-//! {"manifests": {"total": 3, "read": 2, "pruned": 1, "bytes_read": 21034},
+//! {"manifests": {"total": 3, "read": 2, "cached": 1, "pruned": 1, "bytes_read": 21034},
 //!  "files": {"total": 9, "kept": 4, "pruned_by_partition": 3, "pruned_by_statistics": 2},
 //!  "rows": {"kept": 400, "pruned": 500}, "bytes": {"kept": 81920, "pruned": null},
 //!  "deletes": {"files": 3, "apply": 2, "position": 1, "equality": 1, "vectors": 0, "records": 12},
@@ -50,9 +50,12 @@ impl PlanReport {
 #[allow(missing_docs)]
 pub struct ManifestCounts {
     pub total: u64,
+    /// Those whose entries were looked at
     pub read: u64,
+    /// Those of them that an earlier plan of this process had read
+    pub cached: u64,
     pub pruned: u64,
-    /// Of manifests only, without their list
+    /// From the store, of manifests only, without their list
     pub bytes_read: u64,
 }
 
@@ -152,11 +155,12 @@ impl Tally {
         self.count(reasons, "files", 1);
     }
 
-    /// A manifest was read.
-    pub(crate) fn manifest_read(&mut self, bytes: usize) {
+    /// A manifest was read, so many bytes of it from the store; None: an earlier plan's cache had it.
+    pub(crate) fn manifest_read(&mut self, bytes: Option<usize>) {
         self.manifests.total += 1;
         self.manifests.read += 1;
-        self.manifests.bytes_read += bytes as u64;
+        self.manifests.cached += u64::from(bytes.is_none());
+        self.manifests.bytes_read += bytes.unwrap_or(0) as u64;
     }
 
     /// A manifest was not read for these reasons.
@@ -180,6 +184,7 @@ impl Tally {
         }
         self.manifests.total += other.manifests.total;
         self.manifests.read += other.manifests.read;
+        self.manifests.cached += other.manifests.cached;
         self.manifests.pruned += other.manifests.pruned;
         self.manifests.bytes_read += other.manifests.bytes_read;
         self.unknown = (self.unknown.0 | other.unknown.0, self.unknown.1 | other.unknown.1);

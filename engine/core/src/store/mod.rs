@@ -13,6 +13,7 @@ mod answer;
 mod answered;
 mod counters;
 mod credentials;
+mod identity;
 mod list;
 mod local;
 mod location;
@@ -46,6 +47,7 @@ pub(crate) use answer::Wanted;
 pub use counters::Counters;
 use credentials::Credentials;
 pub use credentials::{CredentialSource, aws_credentials};
+pub(crate) use identity::{Identity, Reader};
 pub(crate) use location::same_place;
 use location::{ALLOWED_PROPERTY, Allowed, LocationMap, MAP_PROPERTY, Place};
 pub(crate) use pin::Pin;
@@ -75,6 +77,8 @@ struct Shared {
     map: LocationMap,
     allowed: Option<Allowed>,
     refresh: Option<Arc<dyn CredentialSource>>,
+    /// Who reads, where credentials come and go
+    reader: Option<String>,
     session: PerProcess<Session>,
 }
 
@@ -131,6 +135,7 @@ impl Store {
                 map,
                 allowed: None,
                 refresh: None,
+                reader: None,
                 session: PerProcess::new(),
             }),
         })
@@ -151,6 +156,13 @@ impl Store {
         self.rebuilt(|shared| shared.refresh = Some(source))
     }
 
+    /// The same store, which reads for `reader`, whatever the credential is that was vended last: a text that stands for
+    /// what the reader proved itself with, and for no other reader.
+    #[must_use]
+    pub fn with_reader(self, reader: String) -> Store {
+        self.rebuilt(|shared| shared.reader = Some(reader))
+    }
+
     fn rebuilt(self, change: impl FnOnce(&mut Shared)) -> Store {
         let old = &self.shared;
         let mut shared = Shared {
@@ -159,6 +171,7 @@ impl Store {
             map: old.map.clone(),
             allowed: old.allowed.clone(),
             refresh: old.refresh.clone(),
+            reader: old.reader.clone(),
             session: PerProcess::new(),
         };
         change(&mut shared);
@@ -189,6 +202,23 @@ impl Store {
             }
         };
         read.await.map_err(|error: Error| error.at(location))
+    }
+
+    /// What tells an object apart from all others, and its readers from one another, for caches; refuses a location as
+    /// `read` does. None: it cannot be told. `reader` is found once for many objects.
+    pub(crate) async fn identify(&self, location: &str, reader: &Reader) -> Result<Option<Identity>> {
+        let identify = async {
+            match self.open(location)? {
+                Object::Local { path } => blocking(move || Ok(identity::of_file(&path))).await,
+                Object::S3 { bucket, key } => {
+                    let session = self.session()?;
+                    let named = self.shared.reader.as_deref();
+                    let told = reader.told(named, &self.shared.settings, &session.credentials).await?;
+                    Ok(Some(Identity::of_object(told, &bucket.base, &key)))
+                }
+            }
+        };
+        identify.await.map_err(|error: Error| error.at(location))
     }
 
     /// Bytes of an object.

@@ -139,8 +139,12 @@ impl DeleteIndex {
         let (locations, specs, partitions) = (files.locations()?, files.spec_ids()?, files.partitions()?);
         let sequence = files.int64("sequence_number")?;
         let mut column = ListBuilder::new(Int32Builder::new());
+        let by_partition = !self.equality.is_empty() || !self.positions.is_empty();
         for row in 0..files.len() {
-            let partition = Some((specs.value(row), tuple_key(partitions, row)?));
+            let partition = match by_partition {
+                true => Some((specs.value(row), tuple_key(partitions, row)?)),
+                false => None, // nobody asks
+            };
             let found = self.of_file(locations.value(row).as_bytes(), &partition, sequence.value(row));
             column.values().append_slice(&runs(found)?);
             column.append(true);

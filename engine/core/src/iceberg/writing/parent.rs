@@ -66,6 +66,7 @@ impl Descriptor {
             upper: summary.upper.as_ref().map(|bound| bound.0.clone()),
         });
         ManifestFile {
+            length: None,
             path: self.path.clone(),
             spec_id: Some(self.spec_id),
             content: if self.content == 0 { Content::Data } else { Content::Deletes },

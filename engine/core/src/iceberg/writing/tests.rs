@@ -6,6 +6,7 @@ use super::data_file::{DataFile, Entry, Status};
 use super::descriptor::Descriptor;
 use super::manifest::{Layout, ManifestWriter};
 use super::{existing, list};
+use crate::iceberg::decoded::Decoded;
 use crate::iceberg::manifest_list::{self, Content};
 use crate::iceberg::manifests::Entries;
 use crate::iceberg::predicate::Literal;
@@ -107,9 +108,10 @@ fn planning_reads_the_same() {
         assert_eq!(planned[0].partitions[4].contains_nan, Some(true));
         assert_eq!(planned[0].partitions[15].contains_null, Some(true));
         assert_eq!(planned[0].partitions[5].lower.as_deref(), Some([0xfa, 0x74].as_slice()));
-        let mut entries = Entries::decode(&bytes, &planned[0], &layout.spec, &[2], &Cancel::default()).unwrap();
+        let decoded = Decoded::new(&bytes, planned[0].content, &layout.spec, &[2], 1, &Cancel::default()).unwrap();
+        let mut entries = Entries::new(&decoded, &planned[0], &layout.spec, &[2]).unwrap();
         let entry = entries.live(1).unwrap().unwrap();
-        assert_eq!((entry.record_count, entry.file_size, entries.path(1).unwrap()), (10, 100, "b"));
+        assert_eq!((entry.record_count, entry.file_size, entries.path(1)), (10, 100, "b"));
         assert_eq!(entries.partition(11).bytes(1), Some("Grüße".as_bytes()));
         assert_eq!(entries.partition(15).bytes(1), None);
     }
