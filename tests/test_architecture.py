@@ -20,7 +20,7 @@ RUST_ALLOWED = {
     "http": {"error", "runtime", "store"},
     "store": {"error", "runtime", "arena", "http"},
     "fetch": {"error", "runtime", "arena", "store"},
-    "iceberg": {"error", "runtime", "store"},
+    "iceberg": {"error", "runtime", "store", "parallel"},
     "frame": {"error", "arena", "iceberg", "parallel", "runtime"},
     "parquet": {"error", "runtime", "arena", "fetch", "iceberg", "parallel"},
     "metrics": {"error", "frame"},

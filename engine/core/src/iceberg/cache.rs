@@ -1,11 +1,12 @@
 //! Manifests that earlier plans of this process read: bounded, and never lent from one reader of a store to another.
 //!
 //! A manifest never changes (spec: "Manifests"), so its place, its length and who reads it name it. What is kept is its
-//! columns and its bytes as they came: a plan with another filter decodes more statistics from them. The oldest goes first,
-//! but no plan drives out what it has used itself: of a table larger than the bound a part stays, and is found again.
+//! columns and its bytes as they came: a plan with another filter decodes more statistics from them. Where there is no room
+//! for both, bytes go before columns, the oldest first. No plan drives out columns that it has used itself: of a table larger
+//! than the bound a part stays, and is found again.
 //! Plain memory, so a forked child has its parent's. Must not know: what is in a manifest, how it is read.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
@@ -29,7 +30,8 @@ pub(crate) struct Key {
 /// What is kept of a manifest. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Kept {
-    pub(crate) bytes: Arc<[u8]>,
+    /// None: there was no room
+    pub(crate) bytes: Option<Arc<[u8]>>,
     pub(crate) decoded: Decoded,
 }
 
@@ -45,6 +47,8 @@ struct Manifests {
     by_key: HashMap<Key, Slot>,
     /// Keys by when they were used last
     by_use: BTreeMap<u64, Key>,
+    /// When those were used that have their bytes
+    with_bytes: BTreeSet<u64>,
     uses: u64,
     bytes: usize,
 }
@@ -132,33 +136,60 @@ impl Manifests {
         let slot = self.by_key.get_mut(key)?;
         self.by_use.remove(&slot.used);
         self.by_use.insert(self.uses, key.clone());
+        if self.with_bytes.remove(&slot.used) {
+            self.with_bytes.insert(self.uses);
+        }
         (slot.used, slot.plan) = (self.uses, plan);
         Some(slot.kept.clone())
     }
 
     /// Returns what had to go.
-    fn put(&mut self, key: Key, kept: Kept, plan: u64, bound: usize) -> Vec<Slot> {
-        let size = kept.bytes.len() + kept.decoded.size() + 2 * (key.object.size() + size_of::<Key>());
-        let mut out: Vec<Slot> = self.take(&key).into_iter().collect();
+    fn put(&mut self, key: Key, mut kept: Kept, plan: u64, bound: usize) -> Vec<Kept> {
+        let length = |kept: &Kept| kept.bytes.as_ref().map_or(0, |bytes| bytes.len());
+        let mut size = length(&kept) + kept.decoded.size() + 2 * (key.object.size() + size_of::<Key>());
+        let mut out: Vec<Kept> = self.take(&key).into_iter().collect();
         while self.bytes + size > bound {
-            let Some(oldest) = self.by_use.values().next().cloned() else { return out };
-            if self.by_key.get(&oldest).is_some_and(|slot| slot.plan == plan) {
+            if let Some(bytes) = self.strip_oldest() {
+                out.push(bytes);
+            } else if let Some(bytes) = kept.bytes.take() {
+                size -= bytes.len();
+            } else if let Some(oldest) = self.oldest_of_others(plan) {
+                out.extend(self.take(&oldest));
+            } else {
                 return out;
             }
-            out.extend(self.take(&oldest));
         }
         self.uses += 1;
         self.bytes += size;
         self.by_use.insert(self.uses, key.clone());
+        if kept.bytes.is_some() {
+            self.with_bytes.insert(self.uses);
+        }
         self.by_key.insert(key, Slot { kept, size, used: self.uses, plan });
         out
     }
 
-    fn take(&mut self, key: &Key) -> Option<Slot> {
+    fn take(&mut self, key: &Key) -> Option<Kept> {
         let slot = self.by_key.remove(key)?;
         self.by_use.remove(&slot.used);
+        self.with_bytes.remove(&slot.used);
         self.bytes -= slot.size;
-        Some(slot)
+        Some(slot.kept)
+    }
+
+    /// The bytes of the manifest that was used longest ago among those that have theirs.
+    fn strip_oldest(&mut self) -> Option<Kept> {
+        let used = self.with_bytes.pop_first()?;
+        let slot = self.by_key.get_mut(self.by_use.get(&used)?)?;
+        let bytes = slot.kept.bytes.take()?;
+        slot.size -= bytes.len();
+        self.bytes -= bytes.len();
+        Some(Kept { bytes: Some(bytes), decoded: slot.kept.decoded.clone() })
+    }
+
+    fn oldest_of_others(&self, plan: u64) -> Option<Key> {
+        let (_, oldest) = self.by_use.first_key_value()?;
+        self.by_key.get(oldest).filter(|slot| slot.plan != plan).map(|_| oldest.clone())
     }
 }
 
@@ -183,37 +214,64 @@ mod tests {
         let bytes = file(SCHEMA, "null", &[&[entry]]);
         let spec = PartitionSpec { id: 0, fields: Vec::new() };
         let decoded = Decoded::new(&bytes, Content::Data, &spec, &[], 1, &Cancel::default()).unwrap();
-        Kept { bytes: vec![0; size].into(), decoded }
+        Kept { bytes: Some(vec![0; size].into()), decoded }
     }
 
     fn key(name: &str) -> Key {
         Key { object: Identity::of_test(name), length: 7 }
     }
 
-    #[test]
-    fn the_oldest_goes_first_and_the_bound_holds() {
+    fn length(manifests: &mut Manifests, name: &str, plan: u64) -> Option<usize> {
+        manifests.get(&key(name), plan).map(|kept| kept.bytes.map_or(0, |bytes| bytes.len()))
+    }
+
+    /// Columns alone take so much.
+    fn columns() -> usize {
         let mut manifests = Manifests::default();
+        manifests.put(key("a"), kept(0), 0, usize::MAX);
+        manifests.bytes
+    }
+
+    fn check(manifests: &Manifests, bound: usize) {
+        let sizes: usize = manifests.by_key.values().map(|slot| slot.size).sum();
+        assert_eq!((manifests.by_key.len(), manifests.bytes), (manifests.by_use.len(), sizes));
+        assert!(manifests.bytes <= bound);
+        let with_bytes = manifests.by_key.values().filter(|slot| slot.kept.bytes.is_some()).count();
+        assert_eq!(manifests.with_bytes.len(), with_bytes);
+    }
+
+    #[test]
+    fn bytes_go_before_columns_and_the_oldest_first() {
+        let (mut manifests, bound) = (Manifests::default(), 3 * columns() + 25_000);
         for (plan, name) in ["a", "b", "c"].into_iter().enumerate() {
-            manifests.put(key(name), kept(10_000), plan as u64, 30_000);
-            assert!(manifests.bytes <= 30_000 && manifests.bytes >= 10_000);
-            assert!(manifests.get(&key("a"), 9).is_some(), "used between");
+            manifests.put(key(name), kept(10_000), plan as u64, bound);
+            assert!(length(&mut manifests, "a", 9).is_some(), "used between");
+            check(&manifests, bound);
         }
-        assert!(manifests.get(&key("b"), 9).is_none());
-        assert!(manifests.get(&key("c"), 9).is_some());
-        manifests.put(key("huge"), kept(40_000), 10, 30_000);
-        assert!(manifests.get(&key("huge"), 11).is_none());
-        let left: usize = manifests.by_key.values().map(|slot| slot.size).sum();
-        assert_eq!((manifests.by_key.len(), manifests.bytes), (manifests.by_use.len(), left));
+        assert_eq!(length(&mut manifests, "b", 9), Some(0), "its bytes are gone");
+        assert_eq!(length(&mut manifests, "a", 9), Some(10_000));
+        assert_eq!(length(&mut manifests, "c", 9), Some(10_000));
+        manifests.put(key("d"), kept(90_000), 10, bound);
+        check(&manifests, bound);
+        let of_all = ["d", "b", "c", "a"].map(|name| length(&mut manifests, name, 11));
+        assert_eq!(of_all, [Some(0); 4]);
+        manifests.put(key("e"), kept(0), 12, 3 * columns());
+        check(&manifests, 3 * columns());
+        let of_all = ["a", "b", "c", "d", "e"].map(|name| length(&mut manifests, name, 13));
+        assert_eq!(of_all, [Some(0), None, Some(0), None, Some(0)], "the oldest two are gone");
+        manifests.put(key("f"), kept(0), 14, columns() / 2);
+        check(&manifests, 0);
     }
 
     #[test]
     fn a_plan_does_not_drive_out_its_own() {
-        let mut manifests = Manifests::default();
+        let (mut manifests, bound) = (Manifests::default(), 2 * columns() + 100);
         for plan in 0..3 {
             for name in ["a", "b", "c", "d"] {
                 if manifests.get(&key(name), plan).is_none() {
-                    manifests.put(key(name), kept(10_000), plan, 30_000);
+                    manifests.put(key(name), kept(10_000), plan, bound);
                 }
+                check(&manifests, bound);
             }
             assert!(manifests.get(&key("a"), plan).is_some() && manifests.get(&key("b"), plan).is_some());
         }
@@ -223,10 +281,10 @@ mod tests {
     fn what_is_said_again_takes_the_place_of_what_was() {
         let mut manifests = Manifests::default();
         manifests.put(key("a"), kept(20_000), 1, 30_000);
-        manifests.put(key("a"), kept(25_000), 1, 30_000);
-        assert_eq!(manifests.get(&key("a"), 1).map(|kept| kept.bytes.len()), Some(25_000));
-        assert_eq!(manifests.by_use.len(), 1);
-        manifests.put(Key { length: 8, ..key("a") }, kept(1), 1, 30_000);
+        manifests.put(key("a"), kept(25_000), 1, 50_000);
+        assert_eq!(length(&mut manifests, "a", 1), Some(25_000));
+        check(&manifests, 50_000);
+        manifests.put(Key { length: 8, ..key("a") }, kept(1), 1, 50_000);
         assert!(manifests.get(&Key { length: 9, ..key("a") }, 1).is_none(), "another length is another manifest");
     }
 }

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::iceberg::cache::{Cache, Kept, Key};
 use crate::iceberg::decoded::Decoded;
 use crate::iceberg::listing::Judge;
@@ -59,6 +59,7 @@ impl Manifests {
         let path = manifest.path.clone();
         let key = self.key(&manifest).await?;
         let kept = key.as_ref().and_then(|key| self.cache.get(key));
+        let kept = kept.filter(|kept| kept.bytes.is_some() || self.is_enough(&manifest, &kept.decoded));
         let bytes = match &kept {
             Some(_) => None,
             None => Some(self.store.read(&manifest.path, None).await?),
@@ -88,29 +89,36 @@ impl Manifests {
         }
     }
 
+    fn is_enough(&self, manifest: &ManifestFile, decoded: &Decoded) -> bool {
+        let spec = self.judge.spec_of(manifest);
+        let fits = spec.is_ok_and(|spec| decoded.fits(spec, manifest.content));
+        fits && decoded.lacking(self.judge.fields_of(manifest)).is_empty()
+    }
+
     fn anew(&self, manifest: &ManifestFile, key: Option<Key>, bytes: &[u8]) -> Result<Decoded> {
         let (spec, fields) = (self.judge.spec_of(manifest)?, self.judge.fields_of(manifest));
         let decoded = Decoded::new(bytes, manifest.content, spec, fields, self.threads, &self.cancel)?;
         if let Some(key) = key.filter(|key| key.length == bytes.len() as u64) {
-            self.cache.put(key, Kept { bytes: bytes.into(), decoded: decoded.clone() });
+            self.cache.put(key, Kept { bytes: Some(bytes.into()), decoded: decoded.clone() });
         }
         Ok(decoded)
     }
 
     /// From what was kept, if that is enough; else from its bytes.
     fn again(&self, manifest: &ManifestFile, key: Option<Key>, kept: Option<Kept>) -> Result<Decoded> {
-        let missing = || crate::error::Error::new(crate::error::Kind::Internal, "a manifest that was not kept");
+        let missing = || Error::new(Kind::Internal, "a manifest that was not kept");
         let (Kept { bytes, mut decoded }, key) = kept.zip(key).ok_or_else(missing)?;
-        let (spec, fields) = (self.judge.spec_of(manifest)?, self.judge.fields_of(manifest));
-        let lacking = decoded.lacking(fields);
-        if !decoded.fits(spec, manifest.content) {
-            decoded = Decoded::new(&bytes, manifest.content, spec, fields, self.threads, &self.cancel)?;
-        } else if lacking.is_empty() {
+        if self.is_enough(manifest, &decoded) {
             return Ok(decoded);
-        } else {
-            decoded.add(&bytes, &lacking, self.threads, &self.cancel)?;
         }
-        self.cache.put(key, Kept { bytes, decoded: decoded.clone() });
+        let bytes = bytes.ok_or_else(missing)?;
+        let (spec, fields) = (self.judge.spec_of(manifest)?, self.judge.fields_of(manifest));
+        if decoded.fits(spec, manifest.content) {
+            decoded.add(&bytes, &decoded.lacking(fields), self.threads, &self.cancel)?;
+        } else {
+            decoded = Decoded::new(&bytes, manifest.content, spec, fields, self.threads, &self.cancel)?;
+        }
+        self.cache.put(key, Kept { bytes: Some(bytes), decoded: decoded.clone() });
         Ok(decoded)
     }
 }
