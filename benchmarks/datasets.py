@@ -72,7 +72,7 @@ def _lineitem_as(codec: str) -> Callable[[Places, str, float], None]:
 
 
 def _wide(places: Places, table: str, scale: float) -> None:
-    """500 columns of normal floats; in every other one, a tenth are null."""
+    """500 columns of normal 32-bit floats; in every other one, a tenth are null."""
     rows = _rows(1_000_000, scale)
 
     def chunks() -> Iterator[pa.Table]:
@@ -84,7 +84,7 @@ def _wide(places: Places, table: str, scale: float) -> None:
             columns = {}
             for number in range(WIDE_COLUMNS):
                 mask = random.random(count, dtype=np.float32) < 0.1 if number % 2 else None
-                columns[f"c{number:03}"] = pa.array(random.standard_normal(count), mask=mask)
+                columns[f"c{number:03}"] = pa.array(random.standard_normal(count, dtype=np.float32), mask=mask)
             yield pa.table(columns)
 
     _write(places.remote, table, chunks(), rows, tpch.TABLE_PROPERTIES)
