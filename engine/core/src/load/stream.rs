@@ -36,7 +36,8 @@ const GROUPS_AHEAD: usize = 2;
 /// Less memory than this cannot hold what is on its way.
 const LEAST_LIMIT_BYTES: u64 = 32 << 20;
 
-/// What a stream takes beside windows and chunks, whatever is loaded: pages in decoders, footers, threads' own memory.
+/// What a stream takes beside windows and chunks, whatever is loaded: pages in decoders, footers, threads' own memory. Of a
+/// small limit less is set aside.
 const BESIDE_BYTES: u64 = 64 << 20;
 
 /// How the limit is shared out. What is not given away is for that, and for strings that were estimated too low.
@@ -51,7 +52,7 @@ struct Shares {
 
 impl Shares {
     fn of(limit: u64) -> Shares {
-        let shared = limit - BESIDE_BYTES.min(limit / 4);
+        let shared = limit - BESIDE_BYTES.min((limit - LEAST_LIMIT_BYTES.min(limit)) / 3);
         Shares { window: shared / 8, held: shared * 3 / 8, in_flight: shared / 16 }
     }
 }
