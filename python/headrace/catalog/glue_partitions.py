@@ -70,7 +70,7 @@ class GluePartitions:
                 raise error.error from error
             return self._fetch(database, name, None)
 
-    def get_partitions_by_names(self, database: str, name: str, names: Sequence[str]) -> list[Any]:
+    def partition_places(self, database: str, name: str, names: Sequence[str]) -> list[Any]:
         """The partitions of names that were answered before."""
         return [self._found[each] for each in names]
 

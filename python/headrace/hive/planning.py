@@ -25,6 +25,9 @@ from headrace.iceberg import PrimitiveType
 from headrace.metastore.description import HiveTable
 from headrace.plan import ScanPlan
 
+_SHOWN = 5
+"""Values that a note shows."""
+
 
 def plan_scan(
     access: TableAccess,
@@ -91,7 +94,8 @@ def list_files(store: Any, table: HiveTable, found: Found, bound: Bound | None) 
         constants.append((field.field_id, column_of(kind, field.name, values)))
     specs = json.dumps([metadata.spec.to_json()])
     files = FileList.of_files([file[0] for _, file in rows], [file[1] for _, file in rows], constants, specs)
-    return files, _report(table, found, bound)
+    empty = sum(not files for files in listed) if table.partition_keys else 0
+    return files, _report(table, found, bound, empty)
 
 
 def matching_of(table: HiveTable) -> Mapping[str, Any]:
@@ -101,7 +105,7 @@ def matching_of(table: HiveTable) -> Mapping[str, Any]:
     return {"positions": [each.field_id for each in table.metadata.schema.fields[: len(table.columns)]]}
 
 
-def _report(table: HiveTable, found: Found, bound: Bound | None) -> dict[str, Any]:
+def _report(table: HiveTable, found: Found, bound: Bound | None, empty: int) -> dict[str, Any]:
     if not table.partition_keys:
         return {}
     kept = len(found.partitions)
@@ -111,4 +115,8 @@ def _report(table: HiveTable, found: Found, bound: Bound | None) -> dict[str, An
         names = [table.metadata.schema.names_by_id[each] for each in dict.fromkeys(tested_fields(bound))]
         on = ", ".join(each for each in names if each.lower() in keys)
         report["reasons"] = [{"count": found.total - kept, "of": "partitions", "reason": f"partition {on}"}]
-    return report
+    notes = [f"{empty:,} of these partitions hold no files: their folders are empty or gone"] if empty else []
+    for key, kind, texts in found.unread:
+        shown = ", ".join(repr(each[:80]) for each in texts[:_SHOWN]) + (", ..." if len(texts) > _SHOWN else "")
+        notes.append(f"key {key} reads as null where its value is no {kind}, as Hive has it: {shown}")
+    return report | ({"notes": notes} if notes else {})

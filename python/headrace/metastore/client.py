@@ -7,17 +7,21 @@ Iceberg, catalogs' errors. Neighbours: `connection.py` below, `headrace.catalog.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from types import ModuleType
 from typing import Any
 
 from headrace.errors import CatalogError, UnreachableError
-from headrace.metastore.connection import Connections, Lost, interface
+from headrace.metastore.connection import SERVICE, Connections, Lost, interface
 
 PARTITIONS_A_CALL = 1000
 """Partitions fetched by one call; metastores refuse more than their `hive.metastore.limit.partition.request` allows,
 and answers are held whole on both sides (about 1 KB a partition)."""
+
+CONCURRENT_CALLS, FEWEST_A_CALL = 4, 200
+"""Calls at once for many partitions, and from how many on: a metastore reads them from its database one call a thread."""
 
 _UNKNOWN_METHOD = 1
 _ALL = -1
@@ -112,6 +116,26 @@ class Metastore:
             found += self._read("get_partitions_by_names", database, name, batch)
         return found
 
+    def partition_places(self, database: str, name: str, names: Sequence[str]) -> Iterator[Any]:
+        """As `get_partitions_by_names`, over several connections, but only `values` and `sd.location` of each."""
+        size = min(PARTITIONS_A_CALL, max(FEWEST_A_CALL, -(-len(names) // CONCURRENT_CALLS)))
+        batches = [list(names[at : at + size]) for at in range(0, len(names), size)]
+
+        def fetch(batch: list[str]) -> list[Any]:
+            return list(self._read("get_partitions_by_names", database, name, batch, service="Places"))
+
+        if len(batches) == 1:
+            yield from fetch(batches[0])
+            return
+        with ThreadPoolExecutor(CONCURRENT_CALLS, "headrace-hive") as threads:
+            answers = [threads.submit(fetch, each) for each in batches]
+            try:
+                while answers:
+                    yield from answers.pop(0).result()
+            finally:
+                for each in answers:  # after a failure, or Ctrl-C
+                    each.cancel()
+
     def add_partitions(self, partitions: Sequence[Any]) -> None:
         """Add partitions, all or none."""
         self._change("add_partitions", list(partitions))
@@ -137,19 +161,19 @@ class Metastore:
         answer = self._read("show_locks", self.types.ShowLocksRequest(dbname=database, tablename=name))
         return list(answer.locks or [])
 
-    def _read(self, method: str, *arguments: Any) -> Any:
-        """A call that may be repeated."""
+    def _read(self, method: str, *arguments: Any, service: str = SERVICE) -> Any:
+        """A call that may be repeated; `service`: which part of its answer is read."""
         last: Lost | None = None
         for _ in range(1 + len(self._connections.addresses)):
             try:
-                return self._change(method, *arguments)
+                return self._change(method, *arguments, service=service)
             except Lost as error:
                 last = error
                 if error.timed_out:
                     break  # it works on it still: the same again would make it slower
         raise UnreachableError(f"Hive Metastore: {last}", hint="the metastore accepts connections and breaks them")
 
-    def _change(self, method: str, *arguments: Any) -> Any:
+    def _change(self, method: str, *arguments: Any, service: str = SERVICE) -> Any:
         """A call that is sent once."""
         from thriftpy2.thrift import TApplicationException, TException
 
@@ -157,7 +181,7 @@ class Metastore:
             raise Unserved(method)
         connection = self._connections.take()
         try:
-            answer = connection.call(method, *arguments)
+            answer = connection.call(method, *arguments, service=service)
         except Lost:
             self._connections.failed(connection)
             raise

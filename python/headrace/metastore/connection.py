@@ -25,6 +25,7 @@ DEFAULT_TIMEOUT_S = 600.0
 """Of one answer: Hive's own default (hive.metastore.client.socket.timeout); a large alter_partitions takes minutes."""
 CONNECT_TIMEOUT_S = 10.0
 MOST_KEPT = 8
+SERVICE = "ThriftHiveMetastore"
 
 _INTERFACE = Path(__file__).with_name("hive_metastore.thrift")
 _loading = threading.Lock()
@@ -107,15 +108,15 @@ class Connection:
         self._socket.settimeout(timeout_s)
         wrap = TFramedTransportFactory() if framed else TBufferedTransportFactory()
         protocol = TBinaryProtocolFactory().get_protocol(wrap.get_transport(TSocket(sock=self._socket)))
-        self._client = TClient(module.ThriftHiveMetastore, protocol)
+        self._clients = {each.__name__: TClient(each, protocol) for each in module.__thrift_meta__["services"]}
 
-    def call(self, method: str, *arguments: Any) -> Any:
+    def call(self, method: str, *arguments: Any, service: str = SERVICE) -> Any:
         """Call; the interface's own exceptions as they come, Lost where the connection broke."""
         from thriftpy2.protocol.exc import TProtocolException
         from thriftpy2.transport import TTransportException
 
         try:
-            return getattr(self._client, method)(*arguments)
+            return getattr(self._clients[service], method)(*arguments)
         except (TTransportException, TProtocolException, OSError, EOFError, MemoryError) as error:
             timed_out = isinstance(error, TimeoutError)
             told = "no answer in time" if timed_out else f"{type(error).__name__}: {error}"
