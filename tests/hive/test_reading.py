@@ -15,7 +15,6 @@ import pytest
 from headrace import Table
 from headrace.errors import (
     ColumnNotFound,
-    MetaflowTableInvalidData,
     MetaflowTableTypeMismatch,
     UnsupportedError,
 )

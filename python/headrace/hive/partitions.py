@@ -3,7 +3,8 @@
 Names are small (100,000 of them are some 4 MB) and hold every partition value, so all filters on partition keys are
 decided before a partition is fetched. Equal values of text keys are decided by the metastore: then not even the names
 of the others travel. Its other filter, get_partitions_by_filter, is not used: 100 of 100,000 partitions took it 1.5 s
-where names and partitions by names take 0.03 s, and it orders text as its database does. Must not know: folders, files. Neighbours: `pruning.py` tests values, `listing.py` lists folders.
+where names and partitions by names take 0.03 s, and it orders text as its database does. Must not know: folders, files.
+Neighbours: `pruning.py` tests values, `listing.py` lists folders.
 """
 
 from __future__ import annotations

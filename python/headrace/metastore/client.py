@@ -21,7 +21,7 @@ PARTITIONS_A_CALL = 1000
 and answers are held whole on both sides (about 1 KB a partition)."""
 
 CONCURRENT_CALLS, FEWEST_A_CALL = 4, 200
-"""Calls at once for many partitions, and from how many on: a metastore reads them from its database one call a thread."""
+"""Calls at once, and the fewest partitions of one where there are several: a metastore has a thread for each."""
 
 _UNKNOWN_METHOD = 1
 _ALL = -1
