@@ -1,7 +1,8 @@
 """A proxy before a Hive Metastore that loses answers: before the call arrived, or after it took effect.
 
-Each fault is taken by one call of its method; all else passes. Knows Thrift's binary protocol, framed or not as the
-client speaks it, and nothing of headrace. Neighbour: lossy.py does the same for REST.
+A call with the fault "never" is not passed on, and its connection stays open. Each fault is taken by one call of its
+method; all else passes. Knows Thrift's binary protocol, framed or not as the client speaks it, and nothing of headrace.
+Neighbour: lossy.py does the same for REST.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class LossyThrift:
         self.calls: list[str] = []
         self._port, self._framed = port, framed
         self._lock = threading.Lock()
+        self._ended = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.uri = f"thrift://127.0.0.1:{self._listener.getsockname()[1]}"
 
@@ -68,6 +70,9 @@ class LossyThrift:
         method, call = _message(client, self._framed)
         fault = self._fault(method)
         if fault == "drop before":
+            return False
+        if fault == "never":  # as a metastore whose own database hangs
+            self._ended.wait()
             return False
         for _ in range(2 if fault == "twice" else 1):
             server.sendall(call)
@@ -94,6 +99,7 @@ class LossyThrift:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._ended.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from headrace.errors import CatalogError, UnreachableError
-from headrace.metastore.connection import SERVICE, Connections, Lost, interface
+from headrace.metastore.connection import Connections, Lost, interface
 
 PARTITIONS_A_CALL = 1000
 """Partitions fetched by one call; metastores refuse more than their `hive.metastore.limit.partition.request` allows,
@@ -144,36 +144,38 @@ class Metastore:
         """Replace the descriptions of partitions, all or none."""
         self._change("alter_partitions", database, name, list(partitions))
 
-    def lock(self, request: Any) -> Any:
-        return self._change("lock", request)
+    def lock(self, request: Any, timeout_s: float | None = None) -> Any:
+        """Ask for a lock. `timeout_s`, here and below: seconds to wait for the answer, if less than for others."""
+        return self._change("lock", request, timeout_s=timeout_s)
 
-    def check_lock(self, lock_id: int) -> Any:
-        return self._read("check_lock", self.types.CheckLockRequest(lockid=lock_id))
+    def check_lock(self, lock_id: int, timeout_s: float | None = None) -> Any:
+        """A lock's state; keeps it alive, too."""
+        return self._read("check_lock", self.types.CheckLockRequest(lockid=lock_id), timeout_s=timeout_s)
 
-    def unlock(self, lock_id: int) -> None:
-        self._read("unlock", self.types.UnlockRequest(lockid=lock_id))
+    def unlock(self, lock_id: int, timeout_s: float | None = None) -> None:
+        self._read("unlock", self.types.UnlockRequest(lockid=lock_id), timeout_s=timeout_s)
 
-    def heartbeat(self, lock_id: int) -> None:
-        self._read("heartbeat", self.types.HeartbeatRequest(lockid=lock_id))
+    def heartbeat(self, lock_id: int, timeout_s: float | None = None) -> None:
+        self._read("heartbeat", self.types.HeartbeatRequest(lockid=lock_id), timeout_s=timeout_s)
 
-    def show_locks(self, database: str, name: str) -> list[Any]:
-        """Locks of a table."""
-        answer = self._read("show_locks", self.types.ShowLocksRequest(dbname=database, tablename=name))
-        return list(answer.locks or [])
+    def show_locks(self, database: str, name: str, timeout_s: float | None = None) -> list[Any]:
+        """Locks of a table, held and waited for."""
+        request = self.types.ShowLocksRequest(dbname=database, tablename=name)
+        return list(self._read("show_locks", request, timeout_s=timeout_s).locks or [])
 
-    def _read(self, method: str, *arguments: Any, service: str = SERVICE) -> Any:
-        """A call that may be repeated; `service`: which part of its answer is read."""
+    def _read(self, method: str, *arguments: Any, **options: Any) -> Any:
+        """A call that may be repeated; `options` are those of `Connection.call`."""
         last: Lost | None = None
         for _ in range(1 + len(self._connections.addresses)):
             try:
-                return self._change(method, *arguments, service=service)
+                return self._change(method, *arguments, **options)
             except Lost as error:
                 last = error
                 if error.timed_out:
                     break  # it works on it still: the same again would make it slower
         raise UnreachableError(f"Hive Metastore: {last}", hint="the metastore accepts connections and breaks them")
 
-    def _change(self, method: str, *arguments: Any, service: str = SERVICE) -> Any:
+    def _change(self, method: str, *arguments: Any, **options: Any) -> Any:
         """A call that is sent once."""
         from thriftpy2.thrift import TApplicationException, TException
 
@@ -181,7 +183,7 @@ class Metastore:
             raise Unserved(method)
         connection = self._connections.take()
         try:
-            answer = connection.call(method, *arguments, service=service)
+            answer = connection.call(method, *arguments, **options)
         except Lost:
             self._connections.failed(connection)
             raise

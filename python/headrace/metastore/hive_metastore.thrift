@@ -66,6 +66,7 @@ struct HeartbeatRequest { 1: optional i64 lockid, 2: optional i64 txnid }
 struct ShowLocksRequest { 1: optional string dbname, 2: optional string tablename }
 struct ShowLocksResponseElement {
   1: required i64 lockid, 2: required string dbname, 3: optional string tablename, 5: required LockState state,
+  8: required i64 lastheartbeat, 9: optional i64 acquiredat, 10: required string user, 11: required string hostname,
   13: optional string agentInfo
 }
 struct ShowLocksResponse { 1: list<ShowLocksResponseElement> locks }
