@@ -47,6 +47,7 @@ class LossyThrift:
         self._port, self._framed = port, framed
         self._lock = threading.Lock()
         self._ended = threading.Event()
+        self._clients: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.uri = f"thrift://127.0.0.1:{self._listener.getsockname()[1]}"
 
@@ -61,6 +62,7 @@ class LossyThrift:
     def _serve(self, client: socket.socket) -> None:
         with contextlib.suppress(EOFError, OSError), contextlib.ExitStack() as held:
             held.enter_context(client)
+            self._clients.append(client)
             server = held.enter_context(socket.create_connection(("127.0.0.1", self._port)))
             while self._one(client, server):
                 pass
@@ -103,6 +105,9 @@ class LossyThrift:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        for each in self._clients:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
         self._thread.join(10)
 
 

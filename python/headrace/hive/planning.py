@@ -14,7 +14,7 @@ from typing import Any
 from headrace.access import TableAccess
 from headrace.catalog.glue import GlueCatalog
 from headrace.catalog.hive import HiveCatalog
-from headrace.errors import UnsupportedError
+from headrace.errors import CatalogError, MetaflowTableNotFound, UnsupportedError
 from headrace.filters import Bound, Expression, bind
 from headrace.hive.listing import list_folders
 from headrace.hive.names import from_text, make_name
@@ -46,12 +46,24 @@ def plan_scan(
         The same, described.
     expression, columns, limit
         As in `Table.scan`.
+
+    Raises
+    ------
+    MetaflowTableNotFound
+        The table is gone.
     """
     schema = table.metadata.schema
     bound = None if expression is None else bind(expression, schema, case_sensitive=False)
     chosen = schema.select(columns, case_sensitive=False)
-    found = find_partitions(calls_of(access, table), table, bound) if table.partition_keys else Found([], None)
+    calls = calls_of(access, table)
+    try:
+        found = find_partitions(calls, table, bound) if table.partition_keys else Found([], None)
+    except CatalogError:
+        _ensure_there(calls, table)
+        raise
     files, report = list_files(access.store(), table, found, bound)
+    if not len(files):  # a metastore answers for a table that is gone as for one without partitions
+        _ensure_there(calls, table)
     return ScanPlan(
         access=access,
         files=files,
@@ -75,6 +87,11 @@ def calls_of(access: TableAccess, table: HiveTable) -> PartitionCalls:
         keys = [each.name for each in table.partition_keys]
         return access.catalog.partition_calls(keys, lambda values: make_name(keys, [*map(from_text, values)]))
     raise UnsupportedError("partitions of this catalog's Hive tables are not known", table=access.name)
+
+
+def _ensure_there(calls: PartitionCalls, table: HiveTable) -> None:
+    if not calls.has_table(table.database, table.name):
+        raise MetaflowTableNotFound("the table is gone", table=table.full_name)
 
 
 def list_files(store: Any, table: HiveTable, found: Found, bound: Bound | None) -> tuple[Any, dict[str, Any]]:

@@ -88,6 +88,14 @@ class Metastore:
         except Unserved:
             return self._read("get_table", database, name)
 
+    def has_table(self, database: str, name: str) -> bool:
+        """Whether a table is there."""
+        try:
+            self.get_table(database, name)
+        except self.types.NoSuchObjectException:
+            return False
+        return True
+
     def create_table(self, table: Any) -> None:
         self._change("create_table", table)
 
