@@ -1,6 +1,7 @@
 """A proxy before a Hive Metastore that loses answers: before the call arrived, or after it took effect.
 
-A call with the fault "never" is not passed on, and its connection stays open. Each fault is taken by one call of its
+A call with the fault "never" is not passed on, and its connection stays open; "unknown" is answered as by a metastore
+that does not serve it. Each fault is taken by one call of its
 method; all else passes. Knows Thrift's binary protocol, framed or not as the client speaks it, and nothing of headrace.
 Neighbour: lossy.py does the same for REST.
 """
@@ -76,6 +77,9 @@ class LossyThrift:
         if fault == "never":  # as a metastore whose own database hangs
             self._ended.wait()
             return False
+        if fault == "unknown":  # as a metastore that does not serve the call
+            client.sendall(_unknown_method(method))
+            return True
         for _ in range(2 if fault == "twice" else 1):
             server.sendall(call)
             with self._lock:
@@ -109,6 +113,13 @@ class LossyThrift:
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
         self._thread.join(10)
+
+
+def _unknown_method(method: str) -> bytes:
+    """TApplicationException of type 1 (unknown method), without a frame."""
+    told = f"Invalid method name: '{method}'".encode()
+    head = struct.pack("!Ii", 0x80010003, len(method)) + method.encode() + struct.pack("!i", 0)
+    return head + struct.pack("!bhi", 11, 1, len(told)) + told + struct.pack("!bhi", 8, 2, 1) + b"\0"
 
 
 def _message(connection: socket.socket, framed: bool) -> tuple[str, bytes]:

@@ -188,3 +188,49 @@ def test_a_table_that_is_dropped_meanwhile(tables: HiveTables) -> None:
     (whole.location / "part-0").unlink()
     with pytest.raises(MetaflowTableNotFound, match="the table is gone"):
         table.scan()
+
+
+def test_what_a_plan_asks(tables: HiveTables) -> None:
+    """Two calls, whatever the number of partitions; equal values of text keys are the metastore's to find."""
+    made = tables.make({"id": "bigint"}, {"ds": "string", "h": "int"})
+    made.partitions([(f"d{day}", str(hour)) for day in range(20) for hour in range(10)])
+    put(made.location / "ds=d3" / "h=4", {"id": [1]})
+    with LossyThrift(tables.catalog.metastore._connections.addresses[0].port) as proxy:
+        table = headrace.Table(made.full_name, catalog=headrace.load_catalog("x", uri=proxy.uri))
+        proxy.calls.clear()
+        plan = table.scan("h = 4 and ds < 'd5'")
+        assert proxy.calls == ["get_partition_names", "get_partitions_by_names"]
+        assert plan.report["partitions"]["total"] == 200
+        assert plan.num_files == 1
+        proxy.calls.clear()
+        assert table.scan("ds = 'd3' and h > 3").num_files == 1
+        assert proxy.calls == ["get_partition_names_ps", "get_partitions_by_names"]
+        proxy.calls.clear()
+        assert table.scan("ds = 'absent'").num_files == 0
+        assert proxy.calls == ["get_partition_names_ps", "get_table_req"]  # is it there at all?
+
+
+def test_a_metastore_from_before_get_table_req(tables: HiveTables, metastore: HiveMetastore) -> None:
+    if tables.catalog.metastore._connections.addresses[0].port != metastore.port:
+        port, served = tables.catalog.metastore._connections.addresses[0].port, False  # 4: get_table is gone
+    else:
+        port, served = metastore.port, True
+    made = tables.make({"id": "bigint"})
+    put(made.location, {"id": [1]})
+    with LossyThrift(port) as proxy:
+        proxy.faults = [("get_table_req", "unknown")]
+        catalog = headrace.load_catalog("old", uri=proxy.uri)
+        if served:
+            for _ in range(2):
+                assert headrace.Table(made.full_name, catalog=catalog).load().num_rows == 1
+            assert proxy.calls == ["get_table", "get_table"]  # it is asked for the other once
+        else:
+            with pytest.raises(headrace.errors.CatalogError, match="does not serve get_table"):
+                headrace.Table(made.full_name, catalog=catalog)
+
+
+def test_names_in_any_case(tables: HiveTables) -> None:
+    made = tables.make({"id": "bigint"}, {"ds": "string"})
+    put(made.partition("1"), {"ID": [1]})
+    table = headrace.Table(made.full_name.upper(), catalog=tables.catalog)
+    assert table.load("DS = '1' and iD = 1", ["Id"]).num_rows == 1
