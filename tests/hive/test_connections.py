@@ -102,7 +102,7 @@ def test_whom_tls_does_not_trust(tls: TlsProxy, certificate: Path, any_metastore
         Metastore(trusted | {"uri": tls.uri.replace("127.0.0.1", "localhost")}).get_all_databases()
     with pytest.raises(UnreachableError, match="no connection"):  # plain on the other side
         Metastore(trusted | {"uri": any_metastore.uri}).get_all_databases()
-    with pytest.raises(UnreachableError):  # plain on ours
+    with pytest.raises(UnreachableError, match=r"may want TLS \(hive\.metastore\.use\.SSL\)"):  # plain on ours
         Metastore({"uri": tls.uri, "hive.thrift.timeout-ms": "2000"}).get_all_databases()
     (certificate / "store.jks").write_bytes(b"\xfe\xed\xfe\xed" * 8)
     for path in ("store.jks", "absent.pem"):
@@ -139,9 +139,10 @@ def test_a_slow_metastore(tables: HiveTables) -> None:
         table = headrace.Table(made.full_name, catalog=catalog)
         proxy.faults = [("get_partitions_by_names", "never")]
         started = time.monotonic()
-        with pytest.raises(UnreachableError, match=r"get_partitions_by_names at .*: no answer in time"):
+        with pytest.raises(UnreachableError, match=r"get_partitions_by_names at .*: no answer in time") as slow:
             table.scan()
         assert time.monotonic() - started < 5
+        assert "see hive.thrift.timeout-ms" in str(slow.value)
         assert table.scan().num_files == 0
 
 

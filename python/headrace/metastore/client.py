@@ -181,7 +181,13 @@ class Metastore:
                 last = error
                 if error.timed_out:
                     break  # it works on it still: the same again would make it slower
-        raise UnreachableError(f"Hive Metastore: {last}", hint="the metastore accepts connections and breaks them")
+        hint = (
+            "the metastore accepts connections and breaks them: it may want TLS (hive.metastore.use.SSL), Kerberos (not"
+            " supported), or another hive.thrift.transport"
+        )
+        if last is not None and last.timed_out:
+            hint = "the metastore accepts connections and does not answer in time: see hive.thrift.timeout-ms"
+        raise UnreachableError(f"Hive Metastore: {last}", hint=hint)
 
     def _change(self, method: str, *arguments: Any, **options: Any) -> Any:
         """A call that is sent once."""

@@ -19,7 +19,6 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import urlsplit
 
-from headrace import config
 from headrace.errors import ConfigurationError, UnreachableError, UnsupportedError
 
 DEFAULT_PORT = 9083
@@ -259,7 +258,7 @@ def _timeout_s(properties: Mapping[str, str]) -> float:
 
 def _tls(properties: Mapping[str, str]) -> ssl.SSLContext | None:
     """Whom to trust; None: the metastore does not speak TLS."""
-    if not config.as_bool(properties, "hive.metastore.use.SSL"):
+    if not _is_on(properties, "hive.metastore.use.SSL"):
         return None
     path = properties.get("hive.metastore.truststore.path")
     try:
@@ -271,7 +270,10 @@ def _tls(properties: Mapping[str, str]) -> ssl.SSLContext | None:
 
 
 def _refuse_kerberos(properties: Mapping[str, str]) -> None:
-    asked = properties.get("hive.kerberos-authentication", "").strip().lower() in ("true", "yes", "1", "on")
-    if asked or properties.get("hive.metastore.sasl.enabled", "").strip().lower() == "true":
+    if _is_on(properties, "hive.kerberos-authentication") or _is_on(properties, "hive.metastore.sasl.enabled"):
         hint = "use a metastore without SASL, or one behind a REST catalog"
         raise UnsupportedError("a Hive Metastore with Kerberos (SASL) is not supported by this version", hint=hint)
+
+
+def _is_on(properties: Mapping[str, str], key: str) -> bool:
+    return properties.get(key, "").strip().lower() in ("true", "yes", "1", "on")
