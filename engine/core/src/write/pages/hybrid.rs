@@ -79,24 +79,26 @@ fn run(length: usize, value: u32, width: u32, out: &mut Vec<u8>) {
 /// Eight values in `width` bytes.
 fn pack(group: &[u32; GROUP], width: u32, out: &mut Vec<u8>) {
     let joined = |values: &[u32]| {
-        let shifted = values.iter().enumerate().map(|(at, value)| u128::from(*value) << (at as u32 * width));
+        let shifted = values.iter().enumerate().map(|(at, value)| u64::from(*value) << (at as u32 * width));
         shifted.fold(0, |all, value| all | value)
     };
-    if width <= 16 {
-        out.extend_from_slice(&joined(group).to_le_bytes()[..width as usize]);
-        return;
-    }
-    // Two halves of up to 128 bits; the second one begins within a byte where the width is odd.
-    let (low, high) = (joined(&group[..4]), joined(&group[4..]));
-    let bits = 4 * width;
-    let whole = (bits / 8) as usize;
-    out.extend_from_slice(&low.to_le_bytes()[..whole]);
-    match bits % 8 {
-        0 => out.extend_from_slice(&high.to_le_bytes()[..whole]),
-        shift => {
-            out.push((low >> (8 * whole)) as u8 | (high << shift) as u8);
-            let rest = width as usize - whole - 1;
-            out.extend_from_slice(&(high >> (8 - shift)).to_le_bytes()[..rest]);
+    match width {
+        ..=8 => out.extend_from_slice(&joined(group).to_le_bytes()[..width as usize]),
+        ..=16 => {
+            let all = u128::from(joined(&group[..4])) | u128::from(joined(&group[4..])) << (4 * width);
+            out.extend_from_slice(&all.to_le_bytes()[..width as usize]);
+        }
+        _ => {
+            let (mut left, mut bits) = (0u64, 0);
+            for value in group {
+                left |= u64::from(*value) << bits;
+                bits += width;
+                while bits >= 8 {
+                    out.push(left as u8);
+                    left >>= 8;
+                    bits -= 8;
+                }
+            }
         }
     }
 }

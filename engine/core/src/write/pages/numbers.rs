@@ -25,6 +25,8 @@ pub(super) trait Number: Copy + Default + PartialOrd + arrow_buffer::ArrowNative
     /// The unscaled value of a decimal, which is known to fit.
     fn of_decimal(value: i128) -> Self;
     fn is_nan(self) -> bool;
+    /// How far an integer is from a smaller one; None for floats.
+    fn distance(self, from: Self) -> Option<u64>;
     /// In the order of the column's statistics.
     fn is_less(self, other: Self) -> bool;
     fn plain(values: &[Self], out: &mut Vec<u8>);
@@ -33,7 +35,7 @@ pub(super) trait Number: Copy + Default + PartialOrd + arrow_buffer::ArrowNative
 }
 
 macro_rules! number {
-    ($type:ty, $bits:ty, $is_float:literal, $is_less:expr) => {
+    ($type:ty, $bits:ty, $is_float:literal, $is_less:expr, $distance:expr) => {
         impl Number for $type {
             const IS_FLOAT: bool = $is_float;
 
@@ -48,6 +50,10 @@ macro_rules! number {
             #[allow(clippy::eq_op)]
             fn is_nan(self) -> bool {
                 self != self
+            }
+
+            fn distance(self, from: Self) -> Option<u64> {
+                $distance(self, from)
             }
 
             fn is_less(self, other: Self) -> bool {
@@ -74,10 +80,13 @@ macro_rules! number {
     };
 }
 
-number!(i32, u32, false, i32::lt);
-number!(i64, u64, false, i64::lt);
-number!(f32, u32, true, |one: &f32, other: &f32| one.total_cmp(other).is_lt());
-number!(f64, u64, true, |one: &f64, other: &f64| one.total_cmp(other).is_lt());
+number!(i32, u32, false, i32::lt, |one: i32, from: i32| Some(u64::from(one.wrapping_sub(from) as u32)));
+number!(i64, u64, false, i64::lt, |one: i64, from: i64| Some(one.wrapping_sub(from) as u64));
+number!(f32, u32, true, |one: &f32, other: &f32| one.total_cmp(other).is_lt(), |_, _| None);
+number!(f64, u64, true, |one: &f64, other: &f64| one.total_cmp(other).is_lt(), |_, _| None);
+
+/// A page whose integers lie this close together, by its length, is looked up by their distance from the least.
+const CLOSE: u64 = 4;
 
 /// The values of a chunk.
 pub(super) struct Numbers<T> {
@@ -92,6 +101,8 @@ struct Dictionary<T> {
     table: Table,
     values: Vec<T>,
     most: usize,
+    /// By the distance from the page's least integer: its position and one, 0 where it is not known yet
+    near: Vec<u32>,
     /// No page more is of positions
     is_closed: bool,
 }
@@ -103,6 +114,7 @@ impl<T: Number> Numbers<T> {
             table: Table::default(),
             values: Vec::new(),
             most: limit / size_of::<T>(),
+            near: Vec::new(),
             is_closed: false,
         };
         Numbers { page: Vec::new(), positions: Vec::new(), dictionary: limit.map(dictionary), extremes: None, nans: 0 }
@@ -126,33 +138,60 @@ impl<T: Number> Numbers<T> {
 }
 
 impl<T: Number> Dictionary<T> {
-    /// The positions of values, new ones among them.
-    fn encode(&mut self, page: &[T], positions: &mut Vec<u32>) {
+    /// The positions of a page's values, new ones among them.
+    fn encode(&mut self, page: &[T], extremes: Option<(T, T)>, positions: &mut Vec<u32>) {
         positions.clear();
         positions.reserve(page.len());
-        let Dictionary { table, values, .. } = self;
+        let width = extremes.and_then(|(min, max)| Some((min, max.distance(min)?)));
+        match width.filter(|(_, width)| *width < CLOSE * page.len() as u64) {
+            Some((min, width)) => self.encode_near(page, min, width as usize, positions),
+            None => self.encode_any(page, positions),
+        }
+        self.is_closed = self.values.len() > self.most;
+    }
+
+    fn encode_near(&mut self, page: &[T], min: T, width: usize, positions: &mut Vec<u32>) {
+        let mut near = std::mem::take(&mut self.near);
+        near.clear();
+        near.resize(width + 1, 0);
+        positions.extend(page.iter().map(|value| {
+            let distance = value.distance(min).unwrap_or(0) as usize;
+            match near.get(distance) {
+                Some(0) | None => {
+                    let position = self.position(*value);
+                    if let Some(place) = near.get_mut(distance) {
+                        *place = position + 1;
+                    }
+                    position
+                }
+                Some(known) => known - 1,
+            }
+        }));
+        self.near = near;
+    }
+
+    fn encode_any(&mut self, page: &[T], positions: &mut Vec<u32>) {
         let mut last: Option<(u64, u32)> = None;
         for value in page {
             let bits = value.bits();
-            if let Some((same, position)) = last
-                && same == bits
-            {
-                positions.push(position);
-                continue;
-            }
-            let known = |at: u32| values.get(at as usize).is_some_and(|value| value.bits() == bits);
-            let hash_of = |at: u32| hash_bits(values.get(at as usize).map_or(0, |value| value.bits()));
-            let position = match table.find(hash_bits(bits), known, hash_of) {
-                Some(position) => position,
-                None => {
-                    values.push(*value);
-                    values.len() as u32 - 1
-                }
+            let position = match last {
+                Some((same, position)) if same == bits => position,
+                _ => self.position(*value),
             };
             last = Some((bits, position));
             positions.push(position);
         }
-        self.is_closed = values.len() > self.most;
+    }
+
+    fn position(&mut self, value: T) -> u32 {
+        let Dictionary { table, values, .. } = self;
+        let bits = value.bits();
+        let known = |at: u32| values.get(at as usize).is_some_and(|value| value.bits() == bits);
+        let hash_of = |at: u32| hash_bits(values.get(at as usize).map_or(0, |value| value.bits()));
+        table.find(hash_bits(bits), known, hash_of).unwrap_or_else(|| {
+            values.push(value);
+            values.len() as u32 - 1
+        })
     }
 }
 
@@ -196,7 +235,7 @@ impl<T: Number> Values for Numbers<T> {
         }
         let encoding = match self.dictionary.as_mut().filter(|dictionary| !dictionary.is_closed) {
             Some(dictionary) => {
-                dictionary.encode(&self.page, &mut self.positions);
+                dictionary.encode(&self.page, extremes, &mut self.positions);
                 let highest = dictionary.values.len().saturating_sub(1) as u32;
                 hybrid::positions(&self.positions, hybrid::width_of(highest), body);
                 Encoding::RLE_DICTIONARY

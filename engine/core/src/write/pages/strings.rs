@@ -53,6 +53,8 @@ struct Dictionary {
 #[derive(Clone, Copy)]
 struct Word {
     hash: u64,
+    /// Its first eight bytes: most words are told apart, or are whole, by them and the length
+    prefix: u64,
     start: u32,
     length: u32,
     /// The last page that it is in
@@ -107,19 +109,20 @@ fn prefix(text: &[u8]) -> u64 {
 impl Dictionary {
     /// The position of a string, and whether the page had it before.
     fn position(&mut self, text: &[u8]) -> (u32, bool) {
-        let hash = hash_bytes(text);
+        let (hash, prefix) = (hash_bytes(text), prefix(text));
         let Dictionary { table, words, plain, .. } = self;
         let known = |at: u32| {
             words.get(at as usize).is_some_and(|word| {
-                let start = word.start as usize;
-                word.hash == hash && plain.get(start..start + word.length as usize) == Some(text)
+                let (start, length) = (word.start as usize, word.length as usize);
+                let may_be = word.prefix == prefix && length == text.len();
+                may_be && (length <= 8 || plain.get(start..start + length) == Some(text))
             })
         };
         let found = table.find(hash, known, |at| words.get(at as usize).map_or(0, |word| word.hash));
         let position = found.unwrap_or(words.len() as u32);
         if found.is_none() {
             plain.extend_from_slice(&(text.len() as u32).to_le_bytes());
-            words.push(Word { hash, start: plain.len() as u32, length: text.len() as u32, page: u32::MAX });
+            words.push(Word { hash, prefix, start: plain.len() as u32, length: text.len() as u32, page: u32::MAX });
             plain.extend_from_slice(text);
         }
         let page = self.page;
