@@ -370,6 +370,7 @@ class ScanPlan(_Scan):
         files, manifests = self.report.get("files", {}), self.report.get("manifests", {})
         if partitions := self.report.get("partitions"):
             lines.append(f"  partitions: {partitions['kept']:,} kept of {_known(partitions['total'])}")
+        lines += [f"  {each}" for each in self.report.get("notes", [])]
         if manifests:
             lines.append(f"  manifests: {manifests['read']} read, {manifests['pruned']} pruned of {manifests['total']}")
         if files:
