@@ -65,7 +65,7 @@ def _lineitem_deleted(places: Places, table: str, scale: float) -> None:
 
     tpch.append(places.remote, table, _parts(places, scale))
     made = places.remote.load_table(table)
-    if any((each.summary or {})["operation"] == "delete" for each in made.metadata.snapshots):
+    if any(each.summary and each.summary["operation"] == "delete" for each in made.metadata.snapshots):
         return
     with made.transaction() as transaction:
         transaction.set_properties({"write.delete.mode": "merge-on-read"})

@@ -41,9 +41,11 @@ def s3_frame_undeleted(setup: Setup) -> Callable[[], Any]:
     _imports()
 
     def job() -> Any:
-        table = headrace.Table(setup.table, catalog=headrace.load_catalog("bench", **setup.catalog))
-        ended = next(each for each in table.metadata.snapshots if (each.summary or {})["operation"] == "delete")
-        return table.scan(snapshot_id=ended.parent_snapshot_id).load(progress=False)
+        catalog = headrace.load_catalog("bench", **setup.catalog)
+        found = headrace.Table(setup.table, catalog=catalog).metadata.snapshots
+        ended = next(each for each in found if each.summary and each.summary["operation"] == "delete")
+        before = headrace.Table(setup.table, catalog=catalog, snapshot_id=ended.parent_snapshot_id)
+        return before.scan().load(progress=False)
 
     return job
 
