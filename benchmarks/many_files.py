@@ -48,7 +48,7 @@ def make(catalog: Catalog, identifier: str, files_per_day: int = FILES_PER_DAY) 
 def make_at_once(catalog: Catalog, identifier: str, manifests: int, files: int, columns: int = COLUMNS) -> None:
     """Make a table with so many manifests of so many files in one snapshot, unless it is there; runs may append to it.
 
-    Takes about a minute for a million files: PyIceberg writes one entry, which all others are copies of, with a day,
+    Takes minutes for a million files: PyIceberg writes one entry, which all others are copies of, with a day,
     bounds and a name of their own (`_Entries`).
     """
     from pyiceberg.exceptions import NoSuchTableError

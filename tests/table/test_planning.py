@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import struct
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +192,30 @@ def test_a_second_plan_reads_new_manifests_only(catalog: SqlCatalog) -> None:
     assert headrace.release_memory() > 0
     assert _engine.kept_manifests() == (0, 0)
     assert first.scan().report["manifests"]["cached"] == 0
+
+
+def test_threads_and_forked_children_plan_from_one_cache(catalog: SqlCatalog) -> None:
+    chance = random.Random(5)
+    table = catalog.create_table("db.t", schema=SCHEMA, partition_spec=SPEC)
+    for turn in range(3):
+        append(table, [random_file(chance, turn * 30 + at) for at in range(30)])
+    ours = headrace.Table.at(table.metadata_location)
+    texts = [filter_of(chance)[0] for _ in range(20)]
+    expected = {text: planned(ours.scan(text)) for text in texts}
+
+    headrace.release_memory()
+    with ThreadPoolExecutor(8) as threads:
+        found = list(threads.map(lambda text: planned(ours.scan(text)), texts * 5))
+    assert found == [expected[text] for text in texts * 5]
+
+    if (child := os.fork()) == 0:
+        signal.alarm(60)
+        try:
+            same = all(planned(ours.scan(text)) == expected[text] for text in texts)
+            os._exit(0 if same and ours.scan().report["manifests"]["cached"] == 3 else 1)
+        finally:
+            os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_a_manifest_that_was_replaced_is_read_again(catalog: SqlCatalog) -> None:
