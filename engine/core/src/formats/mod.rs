@@ -2,7 +2,9 @@
 //!
 //! Correct rather than fast: the object is there whole, its rows become Arrow batches with Iceberg's field ids, and those
 //! one row group without compression. So evolution, deletes, filters and shards have one meaning for every format. Must not
-//! know: tables, stores, what is wanted of a file. Avro's reader is [`crate::iceberg`]'s.
+//! know: tables, stores, what is wanted of a file. Within: [`orc`]; Avro's reader is [`crate::iceberg`]'s.
+
+mod orc;
 
 use std::sync::Arc;
 
@@ -21,6 +23,8 @@ use crate::runtime::Cancel;
 pub enum Format {
     /// Avro object container file
     Avro,
+    /// Apache ORC
+    Orc,
 }
 
 impl Format {
@@ -29,6 +33,7 @@ impl Format {
         let (_, ending) = location.rsplit_once('.')?;
         match ending.to_ascii_lowercase().as_str() {
             "avro" => Some(Format::Avro),
+            "orc" => Some(Format::Orc),
             _ => None,
         }
     }
@@ -37,6 +42,7 @@ impl Format {
     pub fn of_bytes(start: &[u8]) -> Option<Format> {
         match start {
             [b'O', b'b', b'j', 1, ..] => Some(Format::Avro),
+            [b'O', b'R', b'C', ..] => Some(Format::Orc),
             _ => None,
         }
     }
@@ -48,6 +54,7 @@ impl Format {
                 let batch = AvroFile::open(&bytes)?.records(cancel)?;
                 (batch.schema(), vec![batch])
             }
+            Format::Orc => orc::read(bytes, cancel)?,
         };
         write(&schema, &batches)
     }

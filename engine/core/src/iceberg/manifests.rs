@@ -60,7 +60,7 @@ const STATISTICS: [(i32, &str, ColumnKind); 5] = [
     (109, "value_counts", ColumnKind::Integer),
 ];
 /// Formats of data and delete files that are read.
-const FORMATS: [&str; 2] = ["parquet", "avro"];
+const FORMATS: [&str; 3] = ["parquet", "avro", "orc"];
 /// Rows or bytes beyond what any file has: a number above it is damage.
 const MOST: i64 = 1 << 48;
 
