@@ -1,4 +1,4 @@
-# Everything that is done to this project, by name. `make help` lists it. Needs Python >= 3.11, cargo and make.
+# Everything that is done to this project, by name. `make help` lists it. Needs Python >= 3.11, cargo, make and g++.
 #
 #   HEADRACE_VENV      where the development environment is (default: .venv in this folder)
 #   CARGO_TARGET_DIR   where compiled Rust goes (default: a cache folder outside this folder)
@@ -72,7 +72,7 @@ lint: venv ## ruff, mypy strict, rustfmt, clippy; warnings are errors
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --ignore-missing-imports --exclude examples/metaflow benchmarks examples scripts/demo.py tests/faults tests/servers
+	$(BIN)/mypy --ignore-missing-imports --exclude 'examples/metaflow|/flow\.py$$' benchmarks examples scripts/demo.py tests/faults tests/servers
 	$(BIN)/mypy --ignore-missing-imports --allow-untyped-calls --explicit-package-bases integrations/metaflow/src
 	cargo fmt --all --check
 	cargo clippy --release --locked --workspace --all-targets -- -D warnings

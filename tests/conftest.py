@@ -18,6 +18,7 @@ pytest.register_assert_rewrite("tests.table.compare", "tests.table.warehouse")
 from tests.faults.server import FaultServer  # noqa: E402
 from tests.servers import jvm  # noqa: E402
 from tests.servers.hive_metastore import VERSIONS, HiveMetastore  # noqa: E402
+from tests.servers.moto import Moto  # noqa: E402
 from tests.servers.postgres import Postgres  # noqa: E402
 from tests.servers.seaweed import SeaweedFS  # noqa: E402
 from tests.servers.spark import Spark  # noqa: E402
@@ -64,6 +65,14 @@ def seaweed_vended(server_dir: Path) -> Iterator[SeaweedFS]:
 def postgres(server_dir: Path) -> Iterator[Postgres]:
     """PostgreSQL with an empty database; fails, with the command to run, where it is not installed."""
     server = Postgres.start(server_dir / "postgres")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def moto(server_dir: Path) -> Iterator[Moto]:
+    """Moto's AWS Glue: for behaviour, never for atomicity."""
+    server = Moto.start(server_dir / "moto")
     yield server
     server.stop()
 

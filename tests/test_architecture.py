@@ -24,6 +24,7 @@ RUST_ALLOWED = {
     "frame": {"error", "arena", "iceberg", "parallel", "runtime"},
     "parquet": {"error", "runtime", "arena", "fetch", "iceberg", "parallel"},
     "metrics": {"error", "frame"},
+    "row_deletes": {"error", "runtime", "store", "iceberg", "frame", "load", "write"},
     "write": {"error", "runtime", "arena", "store", "iceberg", "frame", "parquet", "parallel", "metrics"},
     "formats": {"error", "runtime", "iceberg"},
     "load": {"error", "runtime", "arena", "store", "fetch", "formats", "iceberg", "parquet", "frame", "metrics"},
@@ -61,13 +62,14 @@ PYTHON_ALLOWED = {
         "_engine",
     },
     "inspection": {"errors", "access", "iceberg", "plan", "writing", "dataframe", "_engine"},
+    "changes": {"errors", "access", "filters", "iceberg", "plan", "writing", "_engine"},
     "fastdata": {
         *("errors", "access", "column", "config", "credentials", "dataframe", "files", "filters", "handoff", "iceberg"),
         *("plan", "surroundings", "writing", "_engine"),
     },
     "table": {
         *("errors", "access", "catalog", "fastdata", "filters", "iceberg", "plan", "writing", "inspection"),
-        *("hive", "dataframe", "_engine"),
+        *("changes", "hive", "dataframe", "_engine"),
     },
     "cli": {"errors", "table", "catalog", "plan", "files", "config", "dataframe"},
 }

@@ -30,3 +30,10 @@ def test_every_room_is_drawn() -> None:
     rooms += [each.name for each in (ROOT / "python/headrace").iterdir() if not each.name.startswith(("_", "py."))]
     missing = [room for room in rooms if room != "lib" and f"`{room}" not in text and f"`{room}/" not in text]
     assert not [room for room in missing if room.removesuffix(".py") not in text], missing
+
+
+def test_every_test_that_the_feature_list_names_exists() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs/iceberg.md").read_text())
+    assert named
+    for file, test in named:
+        assert f"def {test or 'test_'}" in (ROOT / file).read_text(), (file, test)

@@ -84,6 +84,9 @@ class FileList:
 def plan(store: Store, request: str, filter: str | None = None) -> tuple[FileList, str]:
     """Plan a scan. `request` and the report (second result) are JSON, see engine/core/src/iceberg/plan.rs."""
 
+def changes(store: Store, request: str, steps: str, filter: str | None = None) -> tuple[FileList, str]:
+    """Plan what snapshots changed. `steps` is JSON, see engine/core/src/iceberg/changes.rs."""
+
 @final
 class Listing:
     """Objects below some folders, each with its size and the time it was written; sorted by location, each once."""
@@ -104,6 +107,8 @@ class Keys:
     def __len__(self) -> int: ...
     def absent(self, frame: Frame) -> Column:
         """True for every row of a frame whose key is not among these."""
+    def present(self, frame: Frame) -> Column:
+        """True for every row of a frame whose key is among these."""
     def filter_json(self) -> str:
         """A filter that every row with one of these keys passes."""
 
@@ -116,6 +121,12 @@ def write_manifests(store: Store, files: Sequence[str], request: str) -> str:
 def rewrite_manifests(store: Store, files: Sequence[str], request: str, filter: str | None = None) -> str:
     """Write a snapshot's manifests again, without the files that are selected; see
     engine/core/src/iceberg/writing/rewrite.rs."""
+
+def write_row_deletes(store: Store, files: FileList, rows: Frame, request: str) -> list[str]:
+    """Write files that delete rows of others, given by location and position; see engine/core/src/row_deletes/mod.rs.
+
+    Each result is the JSON of a file of position deletes or of a deletion vector. On an error no file is left.
+    """
 
 def write_manifest_list(store: Store, request: str) -> str:
     """Write the manifest list of a snapshot; see engine/core/src/iceberg/writing/snapshot.rs."""

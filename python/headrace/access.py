@@ -8,6 +8,7 @@ frames. Neighbours: `headrace.catalog` loads, `headrace.table` and `headrace.pla
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -122,11 +123,29 @@ class TableAccess:
         found += [prefix for prefix, _ in loaded.storage_credentials]
         return [each for each in found if each]
 
+    def mapped(self) -> str | None:
+        """The rule of property `location-map` that moves the table or a part of it; None if none does."""
+        loaded = self.loaded()
+        places = [loaded.metadata.location, loaded.metadata_location or ""]
+        for rule in loaded.properties.get("location-map", "").split(","):
+            prefix = _plain(rule.partition("=")[0])
+            if prefix and any(f"{_plain(place)}/".startswith(f"{prefix}/") for place in places):
+                return rule.strip()
+            if prefix and any(place and f"{prefix}/".startswith(f"{_plain(place)}/") for place in places):
+                return rule.strip()
+        return None
+
     def __repr__(self) -> str:
         return f"<TableAccess {self.name}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return TableAccess, (self.catalog, self.identifier, self.location, config.without_secrets(self._properties))
+
+
+def _plain(location: str) -> str:
+    """A location in one spelling: schemes of S3 are one, `file:` URIs are paths (location.rs)."""
+    text = re.sub(r"^s3[an]?://", "s3://", location.strip(), flags=re.IGNORECASE)
+    return re.sub(r"^file:(//(localhost)?(?=/))?", "", text, flags=re.IGNORECASE).rstrip("/")
 
 
 def _table_folder(metadata_location: str) -> str:

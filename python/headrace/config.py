@@ -49,7 +49,8 @@ _S3 = """endpoint region access-key-id secret-access-key session-token session-t
     sse.type sse.key sse.md5 acl remote-signing-enabled cross-region-access-enabled"""
 _CLIENT = """region access-key-id secret-access-key session-token profile-name role-arn role-session-name
     refresh-credentials-endpoint refresh-credentials-enabled credentials-provider"""
-_GLUE = "id endpoint region access-key-id secret-access-key session-token profile-name skip-archive max-retries"
+_GLUE = """id endpoint region access-key-id secret-access-key session-token profile-name skip-archive max-retries
+    retry-mode"""
 _HIVE = """thrift.transport thrift.timeout-ms lock-timeout-ms lock-heartbeat-interval-ms hive2-compatible
     kerberos-authentication kerberos-service-name metastore.sasl.enabled"""
 KNOWN_PROPERTIES = frozenset(

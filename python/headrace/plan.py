@@ -413,6 +413,16 @@ def _told(metrics: dict[str, Any]) -> list[str]:
     fetch, decode = metrics["fetch"], metrics["decode"]
     chunks = f"{decode['direct_chunks']:,} column chunks straight into memory, {decode['general_chunks']:,} generally"
     deletes = metrics["deletes"]
+    pruned = metrics["pruned"]
+    left_out = {
+        "by Bloom filters": pruned["row_groups_by_bloom"],
+        "by dictionaries": pruned["row_groups_by_dictionary"],
+        "by page indexes": pruned["row_groups_by_pages"],
+    }
+    groups = ", ".join(f"{count:,} {how}" for how, count in left_out.items() if count)
+    rows = pruned["rows_by_pages"]
+    told = [f"row groups: {groups}"] if groups else []
+    told += [f"{rows:,} rows of others by page indexes"] if rows else []
     deleted = [
         f"  deleted: {deletes['rows_by_position']:,} rows by position, {deletes['rows_by_value']:,} by value;"
         f" {deletes['records']:,} deletes in {deletes['files']:,} files read,"
@@ -425,6 +435,7 @@ def _told(metrics: dict[str, Any]) -> list[str]:
         f" {fetch['mb_per_s']:,.0f} MB/s",
         f"  decoded: {_size(decode['bytes'])}, {decode['mb_per_s']:,.0f} MB/s a thread, CPU {decode['cpu_s']:.2f} s;"
         f" {chunks}",
+        *([f"  pruned beyond bounds: {'; '.join(told)}"] if told else []),
         *(deleted if deletes["files"] else []),
         f"  bound by {metrics['bound']['by']}: {metrics['bound']['why']}",
     ]

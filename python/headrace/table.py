@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.access import TableAccess
 from headrace.catalog import Catalog, LoadedTable, load_catalog
 from headrace.catalog.identifiers import parse_identifier
+from headrace.changes import Changes
 from headrace.errors import InvalidArgument
 from headrace.fastdata.tables import FastDataTable
 from headrace.hive.surface import HiveWrites
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from headrace.filters import Expression
 
 
-class Table(FastDataTable, HiveWrites, Administration, Maintenance, Inspection):
+class Table(FastDataTable, HiveWrites, Administration, Maintenance, Inspection, Changes):
     """A warehouse table, pinned to one snapshot until it is written to: then it shows what it wrote.
 
     Parameters
@@ -109,7 +110,8 @@ class Table(FastDataTable, HiveWrites, Administration, Maintenance, Inspection):
         location : str or path
             A metadata file, or the table's folder (its version hint, else its newest metadata); on S3 or local.
         properties : mapping of str to str or None
-            Storage properties (`s3.endpoint`, ...); `location-map` ("from=to,from=to") for a table that was copied.
+            Storage properties (`s3.endpoint`, ...); `location-map` ("from=to,from=to") for a table that was copied:
+            metadata, manifests, data and delete files are read at their new place. Such a table is read-only.
 
         Raises
         ------

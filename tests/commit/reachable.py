@@ -24,9 +24,11 @@ def reached(table: headrace.Table) -> set[str]:
 
 
 def present(table: headrace.Table) -> set[str]:
-    """Objects below the table's location, metadata files apart: the catalog keeps those."""
+    """Objects below the table's folders, metadata files apart: the catalog keeps those."""
     access = table.refresh()._access
-    listed = access.store().list(f"{access.loaded().metadata.location}/")
+    metadata = access.loaded().metadata
+    folders = [metadata.location, *filter(None, [metadata.properties.get("write.data.path")])]
+    listed = [each for folder in folders for each in access.store().list(f"{folder}/")]
     return {location for location, *_ in listed if ".metadata.json" not in location and "version-hint" not in location}
 
 

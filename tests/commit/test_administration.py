@@ -33,12 +33,19 @@ class Event:
 
 def test_tables_of_every_description(catalog: Catalog, name: str) -> None:
     by_class = headrace.Table.create(name, Event, partition_by=["day(at)", "bucket(4, id)"], catalog=catalog)
-    assert [(each["name"], each["type"], each["required"]) for each in by_class.schema] == [
+    fields = by_class.metadata.schema.fields
+    assert [(each.name, str(each.type), each.required) for each in fields] == [
         ("id", "long", True),
         ("at", "timestamp", True),
         ("tags", "list<string>", False),
         ("score", "double", False),
     ]
+    assert by_class.schema[2]["type"] | {"element-id": 0} == {
+        "type": "list",
+        "element-id": 0,
+        "element": "string",
+        "element-required": True,
+    }
     assert [str(each.transform) for each in by_class.metadata.spec.fields] == ["day", "bucket[4]"]
     by_frame = headrace.Table.create(name + "f", rows(0, 3), sort_by="id desc", catalog=catalog)
     assert [each["type"] for each in by_frame.schema] == ["long", "string", "string"]
@@ -52,12 +59,8 @@ def test_tables_of_every_description(catalog: Catalog, name: str) -> None:
         ]
     )
     by_arrow = headrace.Table.create(name + "a", wide, catalog=catalog)
-    assert [each["type"] for each in by_arrow.schema] == [
-        "map<string, list<int>>",
-        by_arrow.schema[1]["type"],
-        "string",
-        "timestamptz",
-    ]
+    types = [str(each.type) for each in by_arrow.metadata.schema.fields]
+    assert types == ["map<string, list<int>>", types[1], "string", "timestamptz"]
 
 
 def test_a_table_that_exists(catalog: Catalog, name: str) -> None:

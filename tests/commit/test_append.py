@@ -48,6 +48,23 @@ def test_the_same_files_are_committed_once(catalog: Catalog, name: str) -> None:
     assert values(check(table)) == values(rows(0, 9))
 
 
+@pytest.mark.parametrize("how", ["more of them", "another mode", "after compaction"])
+def test_files_that_another_commit_took_are_refused(catalog: Catalog, name: str, how: str) -> None:
+    table = make(catalog, name)
+    first, second = stage(table, rows(0, 3)), stage(table, rows(3, 3))
+    done = table.commit(first)
+    mode = "append"
+    if how == "another mode":
+        mode, second = "overwrite_partitions", []
+    elif how == "after compaction":
+        table.append(rows(6, 3))
+        table.compact(min_input_files=2)
+    before = check(table)
+    with pytest.raises(MetaflowTableConflict, match=f"1 of .* committed already, by snapshot {done.snapshot_id}"):
+        headrace.Table(name, catalog=catalog).commit([first, second], mode)
+    assert values(check(table.refresh())) == values(before)
+
+
 def test_the_fast_data_surface(catalog: Catalog, name: str) -> None:
     table = make(catalog, name, partition_by="ds")
     table.put(pyarrow.concat_tables([rows(0, 2, "a"), rows(2, 2, "b")]))

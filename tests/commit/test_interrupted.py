@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -56,10 +57,14 @@ def interrupted(act: Callable[[], object], waiting: threading.Event) -> float:
 
     presser = threading.Thread(target=press)
     presser.start()
-    with pytest.raises(KeyboardInterrupt):
-        act()
-    ended = time.monotonic()
-    presser.join()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            act()
+        ended = time.monotonic()
+    finally:
+        with contextlib.suppress(KeyboardInterrupt):  # it may come too late, and is not to end the whole run
+            presser.join()
+        presser.join()
     return ended - pressed[0]
 
 
@@ -212,6 +217,7 @@ def press_within(act: Callable[[], object], after_s: float) -> bool:
         finally:
             timer.cancel()
             timer.join()
+            time.sleep(0.001)  # a signal that was sent is handled here, not later
     except KeyboardInterrupt:
         return True
     return False

@@ -92,8 +92,12 @@ class TableMachine(RuleBasedStateMachine):
         self.catalog = sqlite(self.folder)
         self.staged: list[Staged] = []
 
-    @initialize(version=st.sampled_from("123"), partition=st.sampled_from(["", "ds", "truncate(1, ds)"]))
-    def create(self, version: str, partition: str) -> None:
+    @initialize(
+        version=st.sampled_from("123"),
+        partition=st.sampled_from(["", "ds", "truncate(1, ds)"]),
+        mode=st.sampled_from(["copy-on-write", "merge-on-read"]),
+    )
+    def create(self, version: str, partition: str, mode: str) -> None:
         schema = tuple(Column(at, *each) for at, each in enumerate(COLUMNS.items()))
         ds = schema[1].id
         parts: dict[str, Callable[[Row], Any]] = {
@@ -102,9 +106,11 @@ class TableMachine(RuleBasedStateMachine):
             "truncate(1, ds)": lambda found: dict(found)[ds][:1] if ds in dict(found) else None,
         }
         properties = {"format-version": version, "commit.manifest.min-count-to-merge": "4"}
+        properties |= {f"write.{each}.mode": mode for each in ("delete", "update", "merge")}
         headrace.Table.create(
             NAME, COLUMNS, partition_by=partition or None, properties=properties, catalog=self.catalog
         )
+        counted[f"{mode} of version {version}"] += 1
         self.model = Model(schema, parts[partition])
         self.handles = [self._open(), self._open()]
 

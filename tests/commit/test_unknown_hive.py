@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import headrace
 import pyarrow
 import pytest
 from headrace.catalog import Catalog
+from headrace.catalog.hive import HiveCatalog
 from headrace.errors import MetaflowTableCommitStateUnknownException, MetaflowTableConflict, UnreachableError
 
 from tests.commit.conftest import hive, make, rows
@@ -123,3 +128,51 @@ def test_a_table_that_lost_its_lock_is_not_altered(
     assert table.refresh().snapshot is None
     table.append(rows(0, 3))
     assert values(check(table)) == values(rows(0, 3))
+
+
+@pytest.mark.parametrize("locks", [True, False], ids=["locks", "lock-free"])
+def test_ctrl_c_while_the_metastore_alters(
+    plain: Catalog, name: str, locks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An alter that Ctrl-C left under way takes effect later: nobody else's commit may come in between."""
+    made = make(plain, name, **({} if locks else LOCK_FREE))
+    made.append(rows(0, 2))
+    assert isinstance(plain, HiveCatalog)
+    real = plain.metastore.alter_table
+    late: list[threading.Thread] = []
+
+    def interrupted(*request: Any) -> None:
+        def send() -> None:
+            time.sleep(0.4)
+            with contextlib.suppress(Exception):
+                real(*request)
+
+        late.append(threading.Thread(target=send))
+        late[0].start()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(plain.metastore, "alter_table", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        headrace.Table(name, catalog=plain).append(rows(2, 2))
+    monkeypatch.undo()
+    made.append(rows(4, 2))
+    late[0].join()
+    assert values(check(made)) == values(rows(0, 6))
+
+
+def test_ctrl_c_while_the_metastore_locks(plain: Catalog, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = make(plain, name)
+    assert isinstance(plain, HiveCatalog)
+    real = plain.metastore.lock
+
+    def interrupted(request: Any) -> None:
+        real(request)  # granted, and nobody is told its id
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(plain.metastore, "lock", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        made.append(rows(0, 2))
+    monkeypatch.undo()
+    assert plain.metastore.show_locks(*name.split(".")) == []
+    made.append(rows(0, 2))
+    assert values(check(made)) == values(rows(0, 2))

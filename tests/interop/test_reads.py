@@ -204,7 +204,7 @@ def _path(file: dict[str, object]) -> object:
     return next(value for value in file.values() if isinstance(value, str) and value.startswith("s3://"))
 
 
-@pytest.mark.parametrize("kind", ["avro", "orc"])
+@pytest.mark.parametrize("kind", ["orc"])
 def test_other_file_formats_are_refused_at_planning(sides: Sides, kind: str) -> None:
     name = sides.made(COLUMNS, properties={"write.format.default": kind})
     inserted(sides, name, 0, 5)

@@ -58,7 +58,6 @@ def test_equality_deletes(sides: Sides, recipe: str) -> None:
 @pytest.mark.parametrize(
     "recipe", ["updated_and_merged-v2", "upgraded", "keys_and_positions-v2", "keys_and_positions-v3"]
 )
-@pytest.mark.filterwarnings("ignore:.*is merge-on-read:UserWarning")
 def test_we_write_on_in_tables_with_row_deletes(sides: Sides, recipe: str) -> None:
     """Our rewrites apply the deletes of the files that they replace, and leave those of the others."""
     name = (POSITIONS | EQUALITY)[recipe](sides)
@@ -75,3 +74,30 @@ def test_we_write_on_in_tables_with_row_deletes(sides: Sides, recipe: str) -> No
     sides.check(name)
     sides.ours(name).delete("ds = 'd0'")
     assert "d0" not in sides.check(name)["ds"].to_pylist()
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_row_deletes_of_ours(sides: Sides, version: int) -> None:
+    """Spark reads what we delete and replace, and its own deletes of the same files join ours, both ways."""
+    modes = {f"write.{each}.mode": "merge-on-read" for each in ("delete", "update", "merge")}
+    name = sides.made("id bigint, ds string", version=version, rest="partitioned by (ds)", properties=modes)
+    sides.sql("insert into {t} select id, concat('d', id % 2) from range(0, 100, 1, 2)", name)
+    files = set(sides.by_spark(name, "file_path", of="files")["file_path"].to_pylist())
+    kept = set(range(100))
+    for ours, theirs in ((3, 5), (7, 4), (9, 96)):
+        sides.ours(name).delete(f"id in ({ours}, {ours + 1 if ours == 3 else ours + 10})")
+        kept -= {ours, ours + 1 if ours == 3 else ours + 10}
+        assert set(sides.check(name)["id"].to_pylist()) == kept
+        sides.sql(f"delete from {{t}} where id = {theirs}", name)
+        kept -= {theirs}
+        assert set(sides.check(name)["id"].to_pylist()) == kept
+    assert set(sides.by_spark(name, "file_path", "content = 0", of="files")["file_path"].to_pylist()) == files
+    new = pyarrow.table({"id": [20, 200], "ds": ["new", "new"]})
+    sides.ours(name).upsert(new, on=["id"])
+    found = sides.check(name)
+    assert set(found["id"].to_pylist()) == kept | {200}
+    assert found.num_rows == len(kept) + 1
+    sides.sql("delete from {t} where ds = 'new' and id = 20", name)
+    sides.check(name)
+    sides.ours(name).compact(min_input_files=2)
+    assert set(sides.check(name)["id"].to_pylist()) == (kept | {200}) - {20}

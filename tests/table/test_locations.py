@@ -9,11 +9,12 @@ from pathlib import Path
 import headrace
 import pyarrow
 import pytest
-from headrace.errors import LocationRefused, MetaflowTableInvalidData, MetaflowTableNotFound
+from headrace.errors import LocationRefused, MetaflowTableInvalidData, MetaflowTableNotFound, UnsupportedError
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.table import Table as PyIcebergTable
 
 from tests.table.compare import rows
+from tests.table.handmade import HandMade
 from tests.table.warehouse import Warehouse
 
 DATA = pyarrow.table({"id": [1, 2, 3], "name": ["a", "b", None]})
@@ -108,6 +109,45 @@ def test_a_table_that_was_copied_to_s3(workdir: Path, warehouse: Warehouse, loca
     ours = headrace.Table.at(target, properties=warehouse.storage(**{"location-map": f"{local.location()}={target}"}))
 
     assert rows(ours.load()) == rows(local.scan().to_arrow())
+
+
+def test_a_moved_table_in_a_catalog_is_read_with_its_row_deletes_and_not_written(tmp_path: Path) -> None:
+    """Metadata, lists, manifests, data and delete files are found at their new place; nothing is at the old one."""
+    made = HandMade(tmp_path / "old", {"id": "long"})
+    [location] = made.append({"id": [1, 2, 3, 4]})
+    made.commit(made.delete_positions([(location, 0)]))
+    made.commit(made.delete_values(pyarrow.table({"id": [3]}), {"id": 1}))
+    expected = made.rows()
+    (tmp_path / "old" / "warehouse").rename(tmp_path / "new")
+    mapping = f"file://{tmp_path}/old/warehouse=file://{tmp_path}/new"
+    where = {"uri": f"sqlite:///{tmp_path}/old/catalog.db", "warehouse": f"file://{tmp_path}/old/warehouse"}
+    catalog = headrace.load_catalog("local", type="sql", **where, **{"location-map": mapping})
+
+    table = headrace.Table("db.t", catalog=catalog)
+
+    assert pyarrow.table(table.load()).to_pylist() == expected == [{"id": 2}, {"id": 4}]
+    for write in (
+        lambda: table.append(pyarrow.table({"id": [5]})),
+        lambda: table.delete("id = 2"),
+        lambda: table.expire_snapshots(retain_last=1),
+        lambda: table.set_properties({"a": "b"}),
+        lambda: table.stage(pyarrow.table({"id": [5]})),
+    ):
+        with pytest.raises(UnsupportedError, match="location-map"):
+            write()
+    unmoved = headrace.load_catalog("local", type="sql", **where, **{"location-map": "s3://a/b=/c"})
+    with pytest.raises(MetaflowTableNotFound):
+        headrace.Table("db.t", catalog=unmoved)
+
+
+def test_a_map_that_moves_other_tables_leaves_writes_alone(tmp_path: Path) -> None:
+    where = {"uri": f"sqlite:///{tmp_path}/catalog.db", "warehouse": f"file://{tmp_path}/warehouse"}
+    mapping = f"file://{tmp_path}/ware=file://{tmp_path}/x,s3a://old/w={tmp_path}/y"
+    catalog = headrace.load_catalog("some", type="sql", **where, **{"location-map": mapping})
+    catalog.create_namespace("db")
+    table = headrace.Table.create("db.t", {"id": "long"}, catalog=catalog)
+    table.append(pyarrow.table({"id": [5]}))
+    assert table.load().num_rows == 1
 
 
 def test_from_pyiceberg(warehouse: Warehouse, local: PyIcebergTable) -> None:

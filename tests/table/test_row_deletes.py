@@ -359,14 +359,14 @@ def test_row_deletes_that_come_while_files_are_rewritten_are_a_conflict(
 ) -> None:
     [first] = made.append(some(0, 10))
     table = made.table
-    stage = type(table).stage
+    written = type(table)._written
 
-    def meanwhile(self: headrace.Table, frame: object, **options: Any) -> list[dict[str, object]]:
-        monkeypatch.setattr(type(table), "stage", stage)
+    def meanwhile(self: headrace.Table, *arguments: Any, **options: Any) -> list[str]:
+        monkeypatch.setattr(type(table), "_written", written)
         made.commit(made.delete_positions([(first, 1)]))
-        return stage(self, frame, **options)
+        return written(self, *arguments, **options)
 
-    monkeypatch.setattr(type(table), "stage", meanwhile)
+    monkeypatch.setattr(type(table), "_written", meanwhile)
     with pytest.raises(MetaflowTableConflict, match="deleted rows of a file"):
         table.delete("id = 7")
     assert ids(made.table.load()) == [0, 2, 3, 4, 5, 6, 7, 8, 9]

@@ -122,6 +122,8 @@ pub struct LoadMetrics {
     pub row_groups: Counter,
     /// Row groups that statistics ruled out
     pub row_groups_pruned: Counter,
+    /// What was left out beyond that
+    pub pruned: PruneCounters,
     /// Decoding, summed over threads
     pub decode: Busy,
     /// Bytes of column chunks that were decoded, as they are in the files
@@ -164,6 +166,30 @@ impl DeleteCounters {
     }
 }
 
+/// What a filter left out by more than the bounds of row groups.
+#[derive(Debug, Default)]
+pub struct PruneCounters {
+    /// Row groups whose Bloom filters hold none of the values
+    pub groups_by_bloom: Counter,
+    /// Row groups whose dictionaries hold none of the values
+    pub groups_by_dictionary: Counter,
+    /// Row groups of whose pages none can match
+    pub groups_by_pages: Counter,
+    /// Rows of other row groups, in pages that cannot match
+    pub rows_by_pages: Counter,
+}
+
+impl PruneCounters {
+    fn to_json(&self) -> Value {
+        json!({
+            "row_groups_by_bloom": self.groups_by_bloom.get(),
+            "row_groups_by_dictionary": self.groups_by_dictionary.get(),
+            "row_groups_by_pages": self.groups_by_pages.get(),
+            "rows_by_pages": self.rows_by_pages.get(),
+        })
+    }
+}
+
 /// What a load's fetcher counted.
 #[derive(Clone, Copy, Debug)]
 pub struct Fetched {
@@ -183,6 +209,7 @@ impl Default for LoadMetrics {
             files: Counter::default(),
             row_groups: Counter::default(),
             row_groups_pruned: Counter::default(),
+            pruned: PruneCounters::default(),
             decode: Busy::default(),
             encoded: Counter::default(),
             direct: Counter::default(),
@@ -229,6 +256,7 @@ impl LoadMetrics {
             "files": self.files.get(),
             "row_groups": self.row_groups.get(),
             "row_groups_pruned": self.row_groups_pruned.get(),
+            "pruned": self.pruned.to_json(),
             "stages": stages,
             "deletes": self.deletes.to_json(),
             "fetch": {

@@ -10,10 +10,14 @@ fuzz_target!(|data: &[u8]| {
     let count = u64::from(u16::from_le_bytes(*count));
     if let Ok(found) = vector::positions(blob, count) {
         assert_eq!(found.iter().count() as u64, count);
+        let again = vector::blob(&found).and_then(|blob| vector::positions(&blob, count));
+        assert_eq!(again.ok(), Some(found));
     }
     // Mutations hardly ever keep a checksum: the bitmap is tried under one that is right.
     let framed = vector::frame(blob);
     if let Ok(found) = vector::positions(&framed, count) {
         assert_eq!(found.iter().count() as u64, count);
+        let again = vector::blob(&found).and_then(|blob| vector::positions(&blob, count));
+        assert_eq!(again.ok(), Some(found));
     }
 });

@@ -4,7 +4,7 @@ use arrow_array::Array;
 use headrace_core::error::{Error, Kind};
 use headrace_core::iceberg::request::PlanRequest;
 use headrace_core::iceberg::shards::By;
-use headrace_core::iceberg::{files, plan as planning, shards};
+use headrace_core::iceberg::{changes as changing, files, plan as planning, shards};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyCapsule, PyType};
 
@@ -119,5 +119,24 @@ pub fn plan(py: Python<'_>, store: &Store, request: &str, filter: Option<&str>) 
     let filter = predicate(py, filter)?;
     let store = store.inner.clone();
     let (files, report) = wait(py, |cancel| async move { planning::plan(&store, &request, &filter, &cancel).await })?;
+    Ok((FileList { inner: files }, report.to_json()))
+}
+
+/// Plans what snapshots changed: (files, report as JSON).
+#[pyfunction]
+#[pyo3(signature = (store, request, steps, filter=None))]
+pub fn changes(
+    py: Python<'_>,
+    store: &Store,
+    request: &str,
+    steps: &str,
+    filter: Option<&str>,
+) -> PyResult<(FileList, String)> {
+    let request = PlanRequest::from_json(request).map_err(|error| to_python(py, &error))?;
+    let steps = changing::Step::all_from_json(steps).map_err(|error| to_python(py, &error))?;
+    let filter = predicate(py, filter)?;
+    let store = store.inner.clone();
+    let (files, report) =
+        wait(py, |cancel| async move { changing::changes(&store, &request, &steps, &filter, &cancel).await })?;
     Ok((FileList { inner: files }, report.to_json()))
 }

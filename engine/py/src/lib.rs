@@ -34,6 +34,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(store::http_request, module)?)?;
     module.add_function(wrap_pyfunction!(store::aws_credentials, module)?)?;
     module.add_function(wrap_pyfunction!(files::plan, module)?)?;
+    module.add_function(wrap_pyfunction!(files::changes, module)?)?;
     module.add_function(wrap_pyfunction!(load::load, module)?)?;
     module.add_function(wrap_pyfunction!(load::read_parquet, module)?)?;
     module.add_function(wrap_pyfunction!(write::write, module)?)?;
@@ -47,6 +48,7 @@ fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(writing::list_manifests, module)?)?;
     module.add_function(wrap_pyfunction!(writing::list_partitions, module)?)?;
     module.add_function(wrap_pyfunction!(writing::rewrite_manifests, module)?)?;
+    module.add_function(wrap_pyfunction!(writing::write_row_deletes, module)?)?;
     module.add_function(wrap_pyfunction!(writing::write_manifest_list, module)?)?;
     module.add_function(wrap_pyfunction!(maintenance::remove_expired, module)?)?;
     module.add_function(wrap_pyfunction!(maintenance::cluster_manifests, module)?)?;

@@ -7,6 +7,7 @@ use headrace_core::frame::{self, keys};
 use headrace_core::iceberg::schema::Schema;
 use headrace_core::iceberg::writing::inspection;
 use headrace_core::iceberg::{arrow_types, writing};
+use headrace_core::row_deletes;
 use pyo3::prelude::*;
 
 use crate::capsule;
@@ -47,6 +48,19 @@ pub fn rewrite_manifests(
     wait(py, |cancel| async move { writing::rewrite_manifests(&store, files, &request, &filter, &cancel).await })
 }
 
+/// Writes files that delete rows of others.
+#[pyfunction]
+pub fn write_row_deletes(
+    py: Python<'_>,
+    store: &Store,
+    files: &FileList,
+    rows: &Frame,
+    request: String,
+) -> PyResult<Vec<String>> {
+    let (store, files, rows) = (store.inner.clone(), files.inner.clone(), rows.inner.clone());
+    wait(py, |cancel| async move { row_deletes::write(&store, &files, &rows, &request, &cancel).await })
+}
+
 /// The schema of a table that is to hold rows of an Arrow schema.
 #[pyfunction]
 pub fn arrow_schema(py: Python<'_>, data: &Bound<'_, PyAny>, format_version: i64) -> PyResult<String> {
@@ -77,6 +91,13 @@ impl Keys {
         let frame = frame.inner.clone();
         let mask = compute(py, || self.inner.absent(&frame))?;
         let field = Field::new("absent", DataType::Boolean, false);
+        Ok(Column { field: Arc::new(field), array: Arc::new(mask) })
+    }
+
+    fn present(&self, py: Python<'_>, frame: &Frame) -> PyResult<Column> {
+        let frame = frame.inner.clone();
+        let mask = compute(py, || self.inner.present(&frame))?;
+        let field = Field::new("present", DataType::Boolean, false);
         Ok(Column { field: Arc::new(field), array: Arc::new(mask) })
     }
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from headrace import config
 from headrace.catalog.base import Catalog, LoadedTable
 from headrace.catalog.static import load_static
-from headrace.errors import UnsupportedError
 
 __all__ = ["Catalog", "LoadedTable", "load_catalog", "load_static"]
 
@@ -35,8 +34,6 @@ def load_catalog(name: str | None = None, **properties: str | bool | int) -> Cat
     ------
     ConfigurationError
         Unknown catalog, type or misspelt property; the nearest name and where configuration was looked for.
-    UnsupportedError
-        A type that this version does not speak (glue).
 
     Examples
     --------
@@ -58,5 +55,6 @@ def load_catalog(name: str | None = None, **properties: str | bool | int) -> Cat
         from headrace.catalog.hive import HiveCatalog
 
         return HiveCatalog(resolved.name, resolved.properties)
-    message = f"catalog {resolved.name!r}: type {kind!r} is not supported by this version yet"
-    raise UnsupportedError(message, hint="use type rest, hive or sql, or Table.at(location) for a table's folder")
+    from headrace.catalog.glue import GlueCatalog
+
+    return GlueCatalog(resolved.name, resolved.properties)

@@ -282,7 +282,7 @@ def _restore(name: str, properties: Mapping[str, str], lost: Sequence[str]) -> C
     if "uri" in lost and given["uri"] == properties["uri"]:
         missing.append("uri")
     if _has_aws_credentials():
-        missing = [each for each in missing if not each.startswith(("s3.", "client."))]
+        missing = [each for each in missing if not each.startswith(("s3.", "client.", "glue."))]
     catalog._lost = tuple(missing)
     return catalog
 

@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import getpass
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, TypeVar
 
 from headrace import config
-from headrace.catalog.base import LoadedTable, StoreFactory
+from headrace.catalog.base import StoreFactory
 from headrace.catalog.hive_lock import DEFAULT_HEARTBEAT_S, DEFAULT_TIMEOUT_S, HiveLock
 from headrace.catalog.hive_tables import (
     LOCK_ENABLED,
@@ -29,34 +28,28 @@ from headrace.catalog.hive_tables import (
     parameters,
 )
 from headrace.catalog.identifiers import Identifier, Namespace, dotted, parse_identifier, parse_namespace
-from headrace.catalog.metadata_files import MetadataFiles
+from headrace.catalog.one_level import OneLevelCatalog
 from headrace.errors import (
     CatalogError,
     ConfigurationError,
     HeadraceError,
     MetaflowTableCommitStateUnknownException,
     MetaflowTableConflict,
-    MetaflowTableInvalidData,
-    NamespaceNotFound,
     UnreachableError,
-    UnsupportedError,
 )
-from headrace.iceberg import PartitionSpec, Schema, SortOrder, TableMetadata
-from headrace.iceberg.applying import apply_updates, outdated
-from headrace.iceberg.creation import new_metadata
-from headrace.iceberg.updates import check
+from headrace.iceberg import TableMetadata
 from headrace.metastore import HiveTable, Metastore
 from headrace.metastore.connection import Lost
 
 Answer = TypeVar("Answer")
-_LOOKS_S = (0.0, 0.1, 0.3, 0.6)
-"""Pauses before looks at a table whose alter was not answered."""
 
 
-class HiveCatalog(MetadataFiles):
+class HiveCatalog(OneLevelCatalog):
     """A catalog in a Hive Metastore. Its namespaces have one level, and its names no upper case."""
 
     kind = "hive"
+    service = "a Hive Metastore"
+    looks_s = (0.0, 0.1, 0.3, 0.6)
 
     def __init__(self, name: str, properties: Mapping[str, str], store: StoreFactory | None = None) -> None:
         super().__init__(name, properties, store)
@@ -93,9 +86,7 @@ class HiveCatalog(MetadataFiles):
         self._ready()
         levels = self._one_level(parse_namespace(namespace))
         given = dict(properties or {})
-        location = given.pop("location", None)
-        if not location and (warehouse := self.properties.get("warehouse")):
-            location = f"{warehouse.rstrip('/')}/{levels[0]}.db"
+        location = given.pop("location", None) or self._database_folder(levels[0])
         types = self.metastore.types
         made = types.Database(
             name=levels[0],
@@ -116,58 +107,13 @@ class HiveCatalog(MetadataFiles):
         try:
             self._ask(lambda: self.metastore.drop_database(levels[0]))
         except self.metastore.types.InvalidOperationException as error:
-            message = f"namespace {dotted(levels)!r} is not empty: {error.reason}"
+            message = f"namespace {dotted(levels)!r} is not empty: {error.message}"
             raise CatalogError(message, hint="drop what it holds first") from None
 
     def namespace_properties(self, namespace: str | Sequence[str]) -> dict[str, str]:
         found = self._database(parse_namespace(namespace))
         own = {"location": _uri(found.locationUri or ""), "comment": found.description, "owner": found.ownerName}
         return {**(found.parameters or {}), **{key: value for key, value in own.items() if value}}
-
-    def load_table(self, identifier: str | Sequence[str]) -> LoadedTable:
-        """An Iceberg table at its current metadata, or a Hive table (`LoadedTable.hive`); see `Catalog.load_table`.
-
-        Raises
-        ------
-        UnsupportedError
-            A Hive table whose rows cannot be read, with the reason.
-        """
-        name = parse_identifier(identifier)
-        table = self._table(name)
-        if is_iceberg(table):
-            return self._open(name, self._location(name, table))
-        found = HiveTable.of_thrift(table)
-        found.refuse_unreadable()
-        properties, refresh = self._storage(found.location)
-        return LoadedTable(name, found.metadata, None, properties, (), refresh, found)
-
-    def create_table(
-        self,
-        identifier: str | Sequence[str],
-        schema: Schema,
-        partition_spec: PartitionSpec | None = None,
-        sort_order: SortOrder | None = None,
-        location: str | None = None,
-        properties: Mapping[str, str] | None = None,
-    ) -> LoadedTable:
-        name = parse_identifier(identifier)
-        database = self._database(name[:-1])
-        if self.table_exists(name):
-            raise self._table_exists(name)
-        folder = location.rstrip("/") if location else self._default_location(name, database)
-        metadata = new_metadata(folder, schema, partition_spec, sort_order, properties)
-        file = self._write_metadata(metadata, None)
-        self._insert(name, metadata, file, remove=True)
-        return self._loaded(name, metadata, file)
-
-    def register_table(self, identifier: str | Sequence[str], metadata_location: str) -> LoadedTable:
-        name = parse_identifier(identifier)
-        self._database(name[:-1])
-        if self.table_exists(name):
-            raise self._table_exists(name)
-        loaded = self._open(name, metadata_location)
-        self._insert(name, loaded.metadata, metadata_location, remove=False)
-        return loaded
 
     def rename_table(self, source: str | Sequence[str], target: str | Sequence[str]) -> None:
         old, new = parse_identifier(source), parse_identifier(target)
@@ -181,57 +127,37 @@ class HiveCatalog(MetadataFiles):
         except self.metastore.types.InvalidOperationException as error:
             if self.table_exists(new):
                 raise self._table_exists(new) from None
-            raise CatalogError(f"Hive Metastore: {error.reason}") from error
+            raise CatalogError(f"Hive Metastore: {error.message}") from error
 
     def drop_table(self, identifier: str | Sequence[str], purge: bool = False) -> None:
         """Forget a table; see `Catalog.drop_table`. `purge` is refused (UnsupportedError, nothing is dropped)."""
         name = parse_identifier(identifier)
-        if purge:
-            hint = "drop it without purge and remove its files yourself"
-            raise UnsupportedError("purge is not supported for a Hive Metastore", table=dotted(name), hint=hint)
+        self._refuse_purge(name, purge)
         self._table(name)
         try:
             self._ask(lambda: self.metastore.drop_table(*name))
         except self.metastore.types.NoSuchObjectException:
             raise self._table_not_found(name) from None
 
-    def table_exists(self, identifier: str | Sequence[str]) -> bool:
-        self._ready()
-        name = parse_identifier(identifier)
-        return len(name) == 2 and self._find(name) is not None
+    def _folder_of(self, database: Any) -> str | None:
+        return _uri(database.locationUri or "") or None
 
-    def commit_table(
-        self,
-        identifier: str | Sequence[str],
-        requirements: Sequence[Mapping[str, Any]],
-        updates: Sequence[Mapping[str, Any]],
-    ) -> LoadedTable:
-        name = parse_identifier(identifier)
-        table = self._table(name)
-        if not is_iceberg(table):
-            message = "it is a Hive table: it has no snapshots, schema changes or properties of Iceberg's"
-            raise UnsupportedError(message, table=dotted(name))
-        old = self._location(name, table)
-        before = self._open(name, old).metadata
-        try:
-            check(before, requirements)
-        except MetaflowTableConflict as error:
-            error.table = dotted(name)
-            raise
-        after = apply_updates(before, updates, old)
-        file = self._write_metadata(after, old)
-        try:
-            with self._alone(name, before) as lock:
-                self._swap(name, before, old, after, file, lock)
-        except MetaflowTableCommitStateUnknownException:
-            raise
-        except HeadraceError as error:
-            error.table = error.table or dotted(name)
-            self._remove_metadata(file)
-            raise
-        for each in outdated(before, after):
-            self._remove_metadata(each)
-        return self._loaded(name, after, file)
+    def _is_iceberg(self, table: Any) -> bool:
+        return is_iceberg(table)
+
+    def _pointer(self, table: Any) -> str | None:
+        return metadata_location(table)
+
+    def _hive_table(self, table: Any) -> HiveTable:
+        found = HiveTable.of_thrift(table)
+        found.refuse_unreadable()
+        return found
+
+    def _move(
+        self, name: Identifier, table: Any, before: TableMetadata, after: TableMetadata, old: str, new: str
+    ) -> None:
+        with self._alone(name, before) as lock:
+            self._swap(name, before, old, after, new, lock)
 
     @contextlib.contextmanager
     def _alone(self, name: Identifier, metadata: TableMetadata) -> Iterator[HiveLock | None]:
@@ -272,14 +198,24 @@ class HiveCatalog(MetadataFiles):
             self._settle(name, new, error, lock)
         except Exception as error:
             self._refused(name, old, new, error)
+        except BaseException:  # Ctrl-C: the metastore does what it was asked, at once or later
+            self._interrupted(name, new, lock)
+            raise
+
+    def _interrupted(self, name: Identifier, new: str, lock: HiveLock | None) -> None:
+        """Wait until an alter took effect whose answer nobody waits for; else nobody else may commit before the
+        metastore has given the lock up, or the alter could undo that commit."""
+        settled = False
+        try:
+            settled = self._look_for(name, new)
+        finally:
+            if lock is not None and not settled:
+                lock.abandon()
 
     def _settle(self, name: Identifier, new: str, error: Lost, lock: HiveLock | None) -> None:
         """Find out whether an alter took effect that was not answered."""
-        for pause in _LOOKS_S:
-            time.sleep(pause)
-            with contextlib.suppress(HeadraceError):
-                if self._took_effect(name, new):
-                    return
+        if self._look_for(name, new):
+            return
         if error.timed_out and lock is not None:
             lock.abandon()  # the metastore may do it yet: nobody else may commit before it has given the lock up
         message = f"whether the commit took effect is not known: {error}"
@@ -299,14 +235,6 @@ class HiveCatalog(MetadataFiles):
         if current != old or "has been modified" in told:
             raise MetaflowTableConflict(f"another commit came first: {told}") from error
         raise CatalogError(f"Hive Metastore: the commit was refused: {told}") from error
-
-    def _took_effect(self, name: Identifier, new: str) -> bool:
-        """Whether a metadata file is or was the table's: the current one keeps a log of those before it."""
-        current = metadata_location(self._table(name))
-        if current is None or current == new:
-            return current == new
-        log = self._open(name, current).metadata.raw.get("metadata-log") or []
-        return any(each.get("metadata-file") == new for each in log)
 
     def _insert(self, name: Identifier, metadata: TableMetadata, file: str, remove: bool) -> None:
         """Make the metastore's table; `remove`: the metadata file is nobody's where that fails."""
@@ -346,25 +274,11 @@ class HiveCatalog(MetadataFiles):
             return error
         return CatalogError(f"Hive Metastore: {getattr(error, 'message', None) or error}")
 
-    def _table(self, name: Identifier) -> Any:
-        """The metastore's table, or the error for a missing one."""
-        self._ready()
-        self._one_level(name[:-1])
-        if (found := self._find(name)) is None:
-            raise self._table_not_found(name)
-        return found
-
     def _find(self, name: Identifier) -> Any | None:
         try:
             return self._ask(lambda: self.metastore.get_table(*name))
         except self.metastore.types.NoSuchObjectException:
             return None
-
-    def _location(self, name: Identifier, table: Any) -> str:
-        if (found := metadata_location(table)) is None:
-            message = f"an Iceberg table without the parameter {METADATA_LOCATION!r}"
-            raise MetaflowTableInvalidData(message, table=dotted(name))
-        return found
 
     def _database(self, levels: Namespace) -> Any:
         """The metastore's database, or the error for a missing one."""
@@ -374,21 +288,6 @@ class HiveCatalog(MetadataFiles):
             return self._ask(lambda: self.metastore.get_database(levels[0]))
         except self.metastore.types.NoSuchObjectException:
             raise self._namespace_not_found(levels) from None
-
-    def _one_level(self, levels: Namespace) -> Namespace:
-        if len(levels) != 1:
-            hint = f"name the database alone: {levels[0]!r}"
-            raise NamespaceNotFound(f"a Hive Metastore has no nested namespaces: {dotted(levels)!r}", hint=hint)
-        return levels
-
-    def _default_location(self, name: Identifier, database: Any) -> str:
-        """The table's folder in its database's, else in the catalog's `warehouse`."""
-        if folder := _uri(database.locationUri or ""):
-            return f"{folder.rstrip('/')}/{name[-1]}"
-        if warehouse := self.properties.get("warehouse"):
-            return f"{warehouse.rstrip('/')}/{name[0]}.db/{name[-1]}"
-        message = f"database {name[0]!r} has no location, and the table was given none"
-        raise ConfigurationError(message, hint="set property warehouse, or pass location=")
 
 
 def _uri(location: str) -> str:

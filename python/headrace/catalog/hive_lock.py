@@ -114,6 +114,9 @@ class HiveLock:
                     raise CatalogError(f"Hive Metastore: it gives no lock: {error}") from error
                 time.sleep(random.uniform(_SHORTEST_WAIT_S, _LONGEST_WAIT_S))
                 continue
+            except BaseException:  # Ctrl-C: a lock that is granted by now would be nobody's
+                self._give_back(agent)
+                raise
             self._id = answer.lockid
             return answer
         raise AssertionError("unreachable")
@@ -136,7 +139,7 @@ class HiveLock:
         try:
             return self._metastore.check_lock(self._id or 0)
         except self._metastore.types.NoSuchLockException as error:
-            raise MetaflowTableConflict(f"the metastore let go of the lock: {error.reason}") from error
+            raise MetaflowTableConflict(f"the metastore let go of the lock: {error.message}") from error
         except CatalogError:
             if may_wait:
                 return before
@@ -149,7 +152,7 @@ class HiveLock:
             try:
                 self._metastore.heartbeat(self._id or 0)
             except gone as error:
-                self._lost = str(error.reason)
+                self._lost = str(error.message)
                 return
             except Exception:  # the next one may arrive; `ensure_held` is told only what is certain
                 continue

@@ -1,15 +1,17 @@
 """Catalogs that leave metadata files to their clients: SQL, Hive Metastore, Glue.
 
 A commit writes the next metadata file beside the others, then lets the catalog's one pointer move. Must not know: how
-the pointer moves. Files go through the engine's Store or, in local warehouses, `local_files.py`. Neighbours: `sql.py`,
-`hive.py` and `glue.py` build on it.
+the pointer moves. Files go through the engine's Store or, in local warehouses, `local_files.py`. Neighbours: `sql.py`
+and `one_level.py` build on it.
 """
 
 from __future__ import annotations
 
 import gzip
 import uuid
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 from headrace.catalog import local_files
 from headrace.catalog.base import Catalog, LoadedTable
@@ -17,6 +19,7 @@ from headrace.catalog.identifiers import Identifier, Namespace, dotted
 from headrace.catalog.static import version_of
 from headrace.errors import (
     HeadraceError,
+    MetaflowTableConflict,
     MetaflowTableExists,
     MetaflowTableNotFound,
     NamespaceExists,
@@ -24,6 +27,8 @@ from headrace.errors import (
     StorageError,
 )
 from headrace.iceberg import TableMetadata, parse_metadata
+from headrace.iceberg.applying import apply_updates, outdated
+from headrace.iceberg.updates import check
 
 
 class MetadataFiles(Catalog):
@@ -57,6 +62,35 @@ class MetadataFiles(Catalog):
         elif not self._store(*self._storage(file)).put(file, data, True):
             raise StorageError("the file exists already", location=file)
         return file
+
+    def _next_metadata(
+        self,
+        name: Identifier,
+        location: str,
+        requirements: Sequence[Mapping[str, Any]],
+        updates: Sequence[Mapping[str, Any]],
+    ) -> tuple[TableMetadata, TableMetadata, str]:
+        """What a commit makes of the metadata at a location: before, after, and the new file that holds it.
+
+        Raises
+        ------
+        MetaflowTableConflict
+            A requirement does not hold; nothing was written.
+        """
+        before = self._open(name, location).metadata
+        try:
+            check(before, requirements)
+        except MetaflowTableConflict as error:
+            error.table = dotted(name)
+            raise
+        after = apply_updates(before, updates, location)
+        return before, after, self._write_metadata(after, location)
+
+    def _committed(self, name: Identifier, before: TableMetadata, after: TableMetadata, file: str) -> LoadedTable:
+        """The table after a commit; metadata files that it no longer wants are removed."""
+        for each in outdated(before, after):
+            self._remove_metadata(each)
+        return self._loaded(name, after, file)
 
     def _remove_metadata(self, file: str) -> None:
         """Remove a metadata file that certainly never became the table's."""

@@ -26,9 +26,7 @@ from headrace.errors import (
     UnsupportedError,
 )
 from headrace.iceberg import PartitionSpec, Schema, SortOrder
-from headrace.iceberg.applying import apply_updates, outdated
 from headrace.iceberg.creation import new_metadata
-from headrace.iceberg.updates import check
 
 _NAME = "VARCHAR(255) NOT NULL"
 _CREATE = (
@@ -197,18 +195,9 @@ class SqlCatalog(MetadataFiles):
         location = self._location_of(name)
         if location is None:
             raise self._table_not_found(name)
-        current = self._open(name, location).metadata
-        try:
-            check(current, requirements)
-        except MetaflowTableConflict as error:
-            error.table = dotted(name)
-            raise
-        changed = apply_updates(current, updates, location)
-        file = self._write_metadata(changed, location)
+        before, after, file = self._next_metadata(name, location, requirements, updates)
         self._swap(name, location, file)
-        for each in outdated(current, changed):
-            self._remove_metadata(each)
-        return self._loaded(name, changed, file)
+        return self._committed(name, before, after, file)
 
     def _swap(self, name: Identifier, old: str, new: str) -> None:
         """Let the table's metadata be `new` if it still is `old`; the database decides between two who try."""

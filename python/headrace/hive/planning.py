@@ -12,10 +12,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from headrace.access import TableAccess
+from headrace.catalog.glue import GlueCatalog
 from headrace.catalog.hive import HiveCatalog
 from headrace.errors import UnsupportedError
 from headrace.filters import Bound, Expression, bind
 from headrace.hive.listing import list_folders
+from headrace.hive.names import from_text, make_name
 from headrace.hive.partitions import Found, HivePartition, PartitionCalls, find_partitions
 from headrace.hive.pruning import tested_fields
 from headrace.hive.values import column_of
@@ -45,7 +47,7 @@ def plan_scan(
     schema = table.metadata.schema
     bound = None if expression is None else bind(expression, schema, case_sensitive=False)
     chosen = schema.select(columns, case_sensitive=False)
-    found = find_partitions(calls_of(access), table, bound) if table.partition_keys else Found([], None)
+    found = find_partitions(calls_of(access, table), table, bound) if table.partition_keys else Found([], None)
     files, report = list_files(access.store(), table, found, bound)
     return ScanPlan(
         access=access,
@@ -62,11 +64,14 @@ def plan_scan(
     )
 
 
-def calls_of(access: TableAccess) -> PartitionCalls:
-    """The metastore that knows the table's partitions."""
-    if not isinstance(access.catalog, HiveCatalog):
-        raise UnsupportedError("partitions of this catalog's Hive tables are not known", table=access.name)
-    return access.catalog.metastore
+def calls_of(access: TableAccess, table: HiveTable) -> PartitionCalls:
+    """The metastore that knows the table's partitions, or Glue."""
+    if isinstance(access.catalog, HiveCatalog):
+        return access.catalog.metastore
+    if isinstance(access.catalog, GlueCatalog):
+        keys = [each.name for each in table.partition_keys]
+        return access.catalog.partition_calls(keys, lambda values: make_name(keys, [*map(from_text, values)]))
+    raise UnsupportedError("partitions of this catalog's Hive tables are not known", table=access.name)
 
 
 def list_files(store: Any, table: HiveTable, found: Found, bound: Bound | None) -> tuple[Any, dict[str, Any]]:

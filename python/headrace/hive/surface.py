@@ -45,7 +45,7 @@ class HiveWrites(Writes):
     def _data_location(self) -> str:
         if (table := self._hive) is None:
             return super()._data_location()
-        refuse_unwritable(table)
+        refuse_unwritable(self._access, table)
         return f"{staging_root(table)}/{uuid.uuid4()}"
 
     @property
@@ -60,7 +60,7 @@ class HiveWrites(Writes):
         if mode not in (APPEND, OVERWRITE_PARTITIONS) and not (mode == OVERWRITE and not table.partition_keys):
             message = f"mode {mode!r} of a Hive table: expected append or overwrite_partitions"
             raise InvalidArgument(message, table=table.full_name)
-        refuse_unwritable(table)
+        refuse_unwritable(self._access, table)
         files = staging.take(staged, self.metadata)
         with self._access.naming():
             HiveCommit(self._access, mode != APPEND).run(files)

@@ -42,8 +42,12 @@ def staging_root(table: HiveTable) -> str:
     return f"{table.location.partition(f'/{STAGING}/')[0]}/{STAGING}"
 
 
-def refuse_unwritable(table: HiveTable) -> None:
+def refuse_unwritable(access: TableAccess, table: HiveTable) -> None:
     """Raise UnsupportedError, with the reason, where rows cannot be added."""
+    if not isinstance(access.catalog, HiveCatalog):
+        reason = f"a catalog of type {access.catalog.kind if access.catalog else None!r} only reads them"
+        hint = "write it through its Hive Metastore, or copy it to an Iceberg table"
+        raise UnsupportedError(f"Hive table cannot be written: {reason}", table=table.full_name, hint=hint)
     if table.num_buckets > 0:
         reason = "it is bucketed, and rows that are in the wrong bucket's file are lost to joins"
         raise UnsupportedError(f"Hive table cannot be written: {reason}", table=table.full_name)
@@ -88,7 +92,7 @@ class HiveCommit:
                 raise MetaflowTableCommitStateUnknownException(message, hint=hint) from error
             except self._metastore.types.AlreadyExistsException as error:
                 if not left:
-                    message = f"other writers add the same partitions: {error.reason}"
+                    message = f"other writers add the same partitions: {error.message}"
                     raise MetaflowTableConflict(message) from error
 
     def _whole(self, files: Sequence[StagedFile]) -> None:

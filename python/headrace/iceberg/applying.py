@@ -76,6 +76,8 @@ class _Change:
         self.raw = raw
         self.now_ms = now_ms
         self.added: dict[str, int] = {}
+        self.snapshots: dict[int, int] = {}
+        """Snapshots that it adds, and their times."""
 
     def last(self, key: str, given: int) -> int:
         """The id that is meant: -1 stands for what this commit added last."""
@@ -152,6 +154,7 @@ def _add_snapshot(change: _Change, update: Mapping[str, Any]) -> None:
             raise InvalidArgument(f"first-row-id {first} is below the table's next, {raw.get('next-row-id', 0)}")
         raw["next-row-id"] = first + snapshot["added-rows"]
     change.now_ms = max(change.now_ms, snapshot["timestamp-ms"])
+    change.snapshots[snapshot["snapshot-id"]] = snapshot["timestamp-ms"]
 
 
 def _set_ref(change: _Change, update: Mapping[str, Any]) -> None:
@@ -161,7 +164,10 @@ def _set_ref(change: _Change, update: Mapping[str, Any]) -> None:
     raw["refs"][name] = {key: value for key, value in update.items() if key not in ("action", "ref-name")}
     if name == MAIN and raw.get("current-snapshot-id") != snapshot_id:
         raw["current-snapshot-id"] = snapshot_id
-        raw["snapshot-log"].append({"snapshot-id": snapshot_id, "timestamp-ms": change.now_ms})
+        # A new snapshot is current since its own time: `as_of` that time finds it (as Java's TableMetadata.Builder)
+        at_ms = change.snapshots.get(snapshot_id, change.now_ms)
+        at_ms = max([at_ms, *(each["timestamp-ms"] for each in raw["snapshot-log"][-1:])])
+        raw["snapshot-log"].append({"snapshot-id": snapshot_id, "timestamp-ms": at_ms})
 
 
 def _remove_ref(change: _Change, update: Mapping[str, Any]) -> None:

@@ -173,6 +173,10 @@ class Schema:
         added = tuple(known[each] for each in tops if each in known and each not in self.names)
         return replace(self, fields=self.fields + added) if added else self
 
+    def with_changes(self) -> Schema:
+        """The schema and what a list of changes knows of a row; see `headrace.changes`."""
+        return replace(self, fields=self.fields + CHANGES)
+
     @cached_property
     def _top_of(self) -> Mapping[int, NestedField]:
         return {inner.field_id: top for top in self.fields for inner in walk((top,))}
@@ -199,6 +203,12 @@ METADATA = {
     "_last_updated_sequence_number": NestedField(2147483539, "_last_updated_sequence_number", PrimitiveType("long")),
 }
 """Columns beside a table's own: where a row lies, and its lineage (spec: "Reserved Field IDs")."""
+CHANGE_TYPE = "_change_type"
+CHANGES = (
+    NestedField(2147483543, CHANGE_TYPE, PrimitiveType("string"), required=True),
+    NestedField(2147483541, "_commit_snapshot_id", PrimitiveType("long"), required=True),
+)
+"""What a snapshot did to a row, and which one; ids as in Iceberg's Java (MetadataColumns)."""
 
 
 def _partition(values: StructType) -> NestedField:

@@ -166,7 +166,7 @@ class Metastore:
             if error.type == _UNKNOWN_METHOD:
                 self._missing.add(method)
                 raise Unserved(method) from None
-            raise CatalogError(f"Hive Metastore: {method}: {error.reason}") from error
+            raise CatalogError(f"Hive Metastore: {method}: {error.message}") from error
         except TException:
             self._connections.give_back(connection)
             raise

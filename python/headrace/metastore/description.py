@@ -129,6 +129,9 @@ class HiveTable:
         provider = self.parameters.get("spark.sql.sources.provider", "").lower()
         if provider not in ("", "parquet", "hive"):
             raise self._unsupported(f"it is a {provider} table of Spark", "copy it to a Parquet or an Iceberg table")
+        if "symlink" in self.input_format.lower():
+            reason = "its folder holds lists of files (SymlinkTextInputFormat), not the files"
+            raise self._unsupported(reason, "read the table that the lists were made from")
         if not (self.serde.lower() in _PARQUET_SERDES or self.input_format.lower() in _PARQUET_INPUTS):
             text = f"{self.input_format} {self.serde}".lower()
             kind = next((name for part, name in _FORMATS.items() if part in text), self.input_format or "unknown")

@@ -13,7 +13,7 @@ import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from headrace.access import TableAccess
@@ -29,11 +29,12 @@ from headrace.errors import (
 )
 from headrace.iceberg import Snapshot, TableMetadata, updates
 from headrace.iceberg.snapshots import MAIN
-from headrace.writing.history import find_token, knows_back_to
+from headrace.writing.history import CLOCKS_MS, ancestors, find_token, knows_back_to
 from headrace.writing.manifests import Listed, Manifests, Parts, ref_json
 from headrace.writing.retry import Retry
 from headrace.writing.snapshots import Change
-from headrace.writing.summary import deletes_dropped, summarise
+from headrace.writing.staging import StagedFile
+from headrace.writing.summary import TOKEN, row_deletes, summarise
 
 KEPT_MS = 23 * 3_600_000
 """No staged file that is younger is taken for an orphan (orphans.py): only older ones may be gone."""
@@ -95,7 +96,17 @@ def writable(access: TableAccess) -> Catalog:
     if access.loaded().hive is not None:
         message = "a legacy Hive table has no snapshots: it is appended to, or its partitions are replaced"
         raise UnsupportedError(message, table=access.name, hint="append, overwrite_partitions, or an Iceberg table")
+    refuse_moved(access)
     return access.catalog
+
+
+def refuse_moved(access: TableAccess) -> None:
+    """An error for a table that is read elsewhere than its metadata says."""
+    if (rule := access.mapped()) is not None:
+        # Its metadata names the original's files: a commit would be the copy's, and its new files the original's
+        message = f"a table that location-map moves ({rule}) is read-only: its metadata names the original's files"
+        hint = "write to the original, or register the table at metadata that names its own files"
+        raise UnsupportedError(message, table=access.name, hint=hint)
 
 
 class _Commit:
@@ -117,6 +128,9 @@ class _Commit:
         self._properties = properties
         self._manifests = Manifests(access.store(), access.loaded().metadata)
         self._manifests.wrote(own_files, shared=True)
+        self._is_own = bool(own_files)
+        self._passed_over: set[int] = set()
+        """Snapshots that are known to have none of the files."""
         self._unknown: MetaflowTableCommitStateUnknownException | None = None
         """The last attempt whose outcome nobody told us."""
         self._in_doubt = False
@@ -186,16 +200,28 @@ class _Commit:
         if not files or head is None or knows_back_to(metadata, head, min(each.at_ms for each in files)):
             old = [each.path for each in files if each.at_ms < _now_ms() - KEPT_MS]
             self._check_there(old)
+            if files and head is not None and not self._is_own:
+                self._check_new(metadata, head, files)
             return False
         live = self._manifests.live(metadata, head)
         there = [each.path for each in files if each.path in live]
         if there and len(there) < len(files):
-            message = f"{len(there)} of {len(files)} staged files are in the table already, by another commit"
-            hint = "commit each staged file with the same others as before"
-            raise MetaflowTableConflict(message, location=there[0], hint=hint)
+            raise _taken(len(there), len(files), there[0], "by another commit")
         if not there:
             self._check_there([each.path for each in files])
         return bool(there)
+
+    def _check_new(self, metadata: TableMetadata, head: Snapshot, files: Sequence[StagedFile]) -> None:
+        """Raise MetaflowTableConflict if another commit took some of these files, whatever became of them since."""
+        staged, oldest_ms = {each.path for each in files}, min(each.at_ms for each in files) - CLOCKS_MS
+        for each in ancestors(metadata, head):
+            if each.timestamp_ms < oldest_ms:
+                return
+            if TOKEN not in (each.summary or {}) or each.snapshot_id in self._passed_over:
+                continue
+            if there := sorted(staged & self._manifests.added(metadata, each)):
+                raise _taken(len(there), len(files), there[0], f"by snapshot {each.snapshot_id}")
+            self._passed_over.add(each.snapshot_id)
 
     def _check_there(self, locations: Sequence[str]) -> None:
         """Raise MetaflowTableConflict unless staged files that may have been removed since are there."""
@@ -240,7 +266,7 @@ class _Commit:
             "snapshot-id": self._manifests.snapshot_id,
             "timestamp-ms": max(now, metadata.last_updated_ms),
             "manifest-list": listed.location,
-            "summary": self._summary(parent, parts, listed),
+            "summary": self._summary(version, parent, parts, listed),
             "schema-id": metadata.schema.schema_id,
         }
         if parent is not None:
@@ -254,10 +280,13 @@ class _Commit:
         requirements = [*updates.assert_uuid(metadata), asserted]
         return requirements, updates.add_snapshot(made, self._branch, ref_json(metadata, self._branch))
 
-    def _summary(self, parent: Snapshot | None, parts: Parts, listed: Listed) -> dict[str, str]:
+    def _summary(self, version: int, parent: Snapshot | None, parts: Parts, listed: Listed) -> dict[str, str]:
         properties = self._properties | dict(parts.notes)
-        made = summarise(parts.operation, parent, parts.new, parts.gone, self._change.token, properties)
-        return made | deletes_dropped(listed.deletes_dropped + parts.vectors, listed.deletes_left)
+        new = replace(parts.new, bytes=parts.new.bytes + parts.marks.bytes)
+        gone = replace(parts.gone, bytes=parts.gone.bytes + parts.vectors.bytes)
+        made = summarise(parts.operation, parent, new, gone, self._change.token, properties)
+        dropped, left, vectors = listed.deletes_dropped, listed.deletes_left, version > 2
+        return made | row_deletes(parent, parts.marks, vectors, parts.vectors, dropped, left)
 
     def _look(self) -> LoadedTable:
         """The table as it is now, which settles whether the last attempt took effect."""
@@ -290,3 +319,9 @@ class _Commit:
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _taken(there: int, of: int, path: str, whose: str) -> MetaflowTableConflict:
+    message = f"{there} of {of} staged files were committed already, {whose}"
+    hint = "commit each staged file once, with the same others and the same mode as before"
+    return MetaflowTableConflict(message, location=path, hint=hint)

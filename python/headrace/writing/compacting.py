@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import InvalidArgument
 from headrace.iceberg import Snapshot, TableMetadata
-from headrace.writing import staging
-from headrace.writing.lineage import with_lineage
+from headrace.writing import lineage, staging
 from headrace.writing.manifests import Manifests, Parts
 from headrace.writing.selecting import discard
 from headrace.writing.snapshots import Change
@@ -70,9 +69,8 @@ def rewritten(
     try:
         for each in _engine.pack_files(plan.files, json.dumps(request)):
             files = plan.files.take(each)
-            moved, lineage = with_lineage(replace(whole, files=files), view.metadata)
-            rows = moved.load(progress=False)
-            written = view._written(rows, 0, 0, properties={TARGET_SIZE: str(target)}, more=lineage)
+            rows, more = lineage.load(replace(whole, files=files), view.metadata.format_version)
+            written = view._written(rows, 0, 0, properties={TARGET_SIZE: str(target)}, more=more)
             staged += staging.stage(view.metadata, written)
             old += files.locations()
     except BaseException:

@@ -1,8 +1,8 @@
 """What changed under a write since the snapshot that it was made from, and the error that says so.
 
 Appends never conflict. What is replaced or deleted must be as it was: files that would be selected and came since
-(serializable isolation), selected files that somebody removed, and row deletes of files that were written again, are
-conflicts. Must not know: catalogs, attempts.
+(serializable isolation), selected files that somebody removed, and row deletes of files that were written again or lose
+rows themselves, are conflicts. Must not know: catalogs, attempts.
 Neighbours: the engine compares files (engine/core/src/iceberg/writing/rewrite.rs), `snapshots.py` asks.
 """
 
@@ -69,7 +69,9 @@ def check(found: Mapping[str, Any], fingerprint: str | None, concurrent: Sequenc
         raise _conflict(message, other, conflict["path"])
     if deletes := found["deletes"]:
         other = by_id.get(deletes["snapshot_id"], concurrent[0])
-        raise _conflict(f"{_named(other)} deleted rows of a file that is written again", other, deletes["path"])
+        raise _conflict(
+            f"{_named(other)} deleted rows of a file that is written again or loses rows", other, deletes["path"]
+        )
     if found["missing"] or (fingerprint is not None and found["fingerprint"] != fingerprint):
         removing = [each for each in concurrent if each.operation != "append"] or list(concurrent)
         path = found["missing"][0] if found["missing"] else None

@@ -41,8 +41,10 @@ class Parts:
     gone: Counts = field(default_factory=Counts)
     notes: Mapping[str, str] = field(default_factory=dict)
     """Further members of the snapshot's summary."""
-    vectors: int = 0
-    """Deletion vectors that go with their data files."""
+    marks: Counts = field(default_factory=Counts)
+    """Files of row deletes, or deletion vectors, that are added, and the rows that they delete."""
+    vectors: Counts = field(default_factory=Counts)
+    """Deletion vectors that go with their data files, or are replaced."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,12 @@ class Manifests:
         files: Sequence[StagedFile],
         shared: bool = True,
         sequence_number: int | None = None,
+        deletes: bool = False,
     ) -> tuple[list[Descriptor], Counts]:
         """Manifests that list files as added.
 
         `shared`: they serve every attempt of the commit. `sequence_number`: of the files' data; None: the snapshot's.
+        `deletes`: they are files of row deletes.
         """
         from headrace import _engine
 
@@ -101,6 +105,7 @@ class Manifests:
                 "snapshot_id": self.snapshot_id,
                 "prefix": prefix,
                 "data_sequence_number": sequence_number,
+                "deletes": deletes,
             }
             with self._given_up(prefix):
                 answer = json.loads(_engine.write_manifests(self._store, texts, json.dumps(request)))
@@ -133,9 +138,11 @@ class Manifests:
             "rule": selection.rule,
             "files_spec": metadata.spec.spec_id,
             "rewritten": list(selection.rewritten),
+            "marked": list(selection.marked),
             "concurrent": list(concurrent),
             "isolation": selection.isolation,
             "only_rewritten": selection.only_rewritten,
+            "guards_removed": selection.guards_removed,
             "keeps_sequence": selection.keeps_sequence,
             "dry": dry,
         }
@@ -170,6 +177,22 @@ class Manifests:
 
         frame = _engine.list_manifests(self._store, snapshot.manifest_list, list(snapshot.manifests))
         return set(frame.column(0).to_pylist())
+
+    def added(self, metadata: TableMetadata, snapshot: Snapshot) -> set[str]:
+        """Locations of the data files that a snapshot added: reads the manifests that it wrote."""
+        from headrace import _engine
+
+        listed = _engine.list_manifests(self._store, snapshot.manifest_list, list(snapshot.manifests))
+        names = ("path", "content", "added_snapshot_id")
+        columns = (listed.column(listed.names.index(name)).to_pylist() for name in names)
+        own = [
+            path for path, content, by in zip(*columns, strict=True) if (content, by) == ("data", snapshot.snapshot_id)
+        ]
+        if not own:
+            return set()
+        request = json.loads(plan_request("table", metadata, snapshot)) | {"manifest_list": None, "manifests": own}
+        files, _ = _engine.plan(self._store, json.dumps(request))
+        return set(files.locations())
 
     def live(self, metadata: TableMetadata, snapshot: Snapshot) -> set[str]:
         """Locations of a snapshot's data files: reads all its manifests."""

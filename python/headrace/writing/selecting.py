@@ -1,14 +1,14 @@
 """Rows that go: the files which a filter selects whole, and those of which some rows stay and are written again.
 
 Copy-on-write: the rows that stay are loaded by the table's own scan, some files at a time, and written like any others.
-Must not know: commits, manifests' form. Neighbours: `surface.py` asks, `headrace.plan` loads, `manifests.py` selects.
+Must not know: commits, manifests' form. Neighbours: `marking.py` is the other way, merge-on-read; `surface.py` asks,
+`headrace.plan` loads, `manifests.py` selects.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.access import TableAccess
 from headrace.errors import HeadraceError, InvalidArgument
 from headrace.filters.complement import not_true
-from headrace.writing.lineage import stage_moved, with_lineage
+from headrace.writing import lineage
 from headrace.writing.manifests import Manifests
 from headrace.writing.snapshots import Selection
 from headrace.writing.view import View
@@ -36,6 +36,7 @@ def select(
     filter: str | Expression | None,
     params: Mapping[str, Any] | None,
     level: str,
+    guards_removed: bool = False,
 ) -> tuple[Selection, list[dict[str, Any]]]:
     """What a filter selects, and the staged files with the rows that stay of files selected in part.
 
@@ -47,11 +48,13 @@ def select(
         See `Table.scan`; None selects every row.
     level : str
         Isolation.
+    guards_removed : bool
+        Of the selection.
     """
     if filter is None:
-        return Selection("all", isolation=level), []
+        return Selection("all", isolation=level, guards_removed=guards_removed), []
     plan = view.scan(filter, params=params)
-    selection = Selection("filter", plan.filter_json, isolation=level)
+    selection = Selection("filter", plan.filter_json, isolation=level, guards_removed=guards_removed)
     if not len(plan.files):
         return selection, []
     manifests = Manifests(view._access.store(), view.metadata)
@@ -61,8 +64,7 @@ def select(
     try:
         positions = [at for at, location in enumerate(plan.files.locations()) if location in partial]
         for group in groups(plan.files, positions):
-            moved, lineage = with_lineage(survivors(plan, group), view.metadata)
-            staged += stage_moved(view, moved.load(), lineage)
+            staged += lineage.stage(view, *lineage.load(survivors(plan, group), view.metadata.format_version))
     except BaseException:
         discard(view._access, [each["path"] for each in staged])
         raise
@@ -105,18 +107,3 @@ def as_frame(data: Any) -> MetaflowDataFrame:
         return MetaflowDataFrame.from_arrow(data)
     hint = "pass a frame of headrace, pandas, Polars or PyArrow, or anything with __arrow_c_stream__"
     raise InvalidArgument(f"rows are expected in a frame, found {type(data).__name__}", hint=hint)
-
-
-def warn_of_mode(view: View, operation: str) -> None:
-    """Say once a table that merge-on-read, which its properties ask for, is done as copy-on-write."""
-    name = _MODES.get(operation)
-    name_of_table = view._access.name
-    if name is None or view.metadata.properties.get(name) != "merge-on-read" or name_of_table in _warned:
-        return
-    _warned.add(name_of_table)
-    message = f"table {name_of_table}: {name} is merge-on-read, which this version does by rewriting files instead"
-    warnings.warn(message, stacklevel=4)
-
-
-_MODES = {"delete": "write.delete.mode", "overwrite": "write.update.mode", "upsert": "write.merge.mode"}
-_warned: set[str] = set()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from headrace.errors import MetaflowTableIncompatible
 from headrace.iceberg import Snapshot, TableMetadata
 from headrace.writing import conflicts
 from headrace.writing.manifests import Descriptor, Manifests, Parts
@@ -69,6 +70,10 @@ class Selection:
         Whether files that came in the meantime and would be selected are a conflict, or stay.
     only_rewritten : bool
         Of the files that are selected only those in `rewritten` go.
+    marked : tuple of str
+        Files that stay and get row deletes.
+    guards_removed : bool
+        Row deletes that came since are a conflict in files that go, too: the new rows may come from those there.
     keeps_sequence : bool
         The new files have the sequence number of the snapshot that the change was made from, so that equality deletes
         that came since apply to them too.
@@ -79,11 +84,41 @@ class Selection:
     rewritten: tuple[str, ...] = ()
     isolation: str = "serializable"
     only_rewritten: bool = False
+    marked: tuple[str, ...] = ()
+    guards_removed: bool = False
     keeps_sequence: bool = False
 
 
+@dataclass(frozen=True)
+class RowDeletes:
+    """Files of row deletes that were written for a change.
+
+    Attributes
+    ----------
+    format_version : int
+        Of the table that they were written for: 2 has files of positions, 3 deletion vectors.
+    files : tuple of StagedFile
+        One each, vectors of one file one each too.
+    """
+
+    format_version: int
+    files: tuple[StagedFile, ...] = ()
+
+    @property
+    def paths(self) -> list[str]:
+        """Where they are."""
+        return sorted({each.path for each in self.files})
+
+    def check(self, metadata: TableMetadata) -> None:
+        """Raise MetaflowTableIncompatible unless the table as it is now takes them."""
+        known = all(each.spec in metadata.specs for each in self.files)
+        if metadata.format_version != self.format_version or not known:
+            message = f"the format version is {metadata.format_version} now, or a partition spec is gone"
+            raise MetaflowTableIncompatible(message, hint="do it again on the table as it is now")
+
+
 class Replace(Change):
-    """Removes files that are selected, and adds others.
+    """Removes files that are selected, and adds others; or deletes rows of files that stay.
 
     Parameters
     ----------
@@ -95,6 +130,10 @@ class Replace(Change):
         The snapshot that the change was made from: what is selected must not have changed since.
     operation : str or None
         What the snapshot is called; None: "overwrite", or "delete" where nothing is added.
+    deletes : RowDeletes or None
+        Of rows of the files that the selection marks.
+    deletes_commute : bool
+        Other row deletes of the same files, which came since, do no harm: files of positions may be many.
     """
 
     def __init__(
@@ -104,12 +143,17 @@ class Replace(Change):
         selection: Selection,
         base: Snapshot | None,
         operation: str | None = None,
+        deletes: RowDeletes | None = None,
+        deletes_commute: bool = False,
     ) -> None:
         self.token = token
         self._files = _Added(staged, base.sequence_number if base and selection.keeps_sequence else None)
         self._operation = operation
         self._selection = selection
         self._base = base
+        self._deletes = deletes
+        self._commute = deletes_commute
+        self._listed: tuple[list[Descriptor], Counts] | None = None
         self._fingerprint: str | None = None
 
     def files(self, metadata: TableMetadata) -> list[StagedFile]:
@@ -125,14 +169,28 @@ class Replace(Change):
         ids = [each.snapshot_id for each in concurrent]
         found = self._select(manifests, metadata, parent, files, ids, dry=False)
         manifests.wrote([each["path"] for each in found["manifests"]])
+        if self._deletes is not None:
+            found["partial"] = []  # such files stay: the rows that are selected were looked for in all of them
+            found["deletes"] = None if self._commute else found["deletes"]
         conflicts.check(found, self._fingerprint, concurrent)
         added, counts = self._files.manifests(manifests, metadata)
+        listed, marks = self._row_deletes(manifests, metadata)
         gone = Counts(found["files"], found["rows"], found["bytes"], found["partitions"])
-        if not counts.files and not gone.files:
+        if not counts.files and not gone.files and not marks.files:
             return None
         operation = self._operation or ("overwrite" if counts.files else "delete")
-        manifests_of = [*added, *found["manifests"]]
-        return Parts(operation, manifests_of, found["replaced"], counts, gone, vectors=found["vectors"])
+        vectors = Counts(found["vectors"], found["vector_rows"], found["vector_bytes"])
+        changed = [*added, *listed, *found["manifests"]]
+        return Parts(operation, changed, found["replaced"], counts, gone, marks=marks, vectors=vectors)
+
+    def _row_deletes(self, manifests: Manifests, metadata: TableMetadata) -> tuple[list[Descriptor], Counts]:
+        """The manifests of row deletes, which serve every attempt."""
+        if self._deletes is None or not self._deletes.files:
+            return [], Counts()
+        self._deletes.check(metadata)
+        if self._listed is None:
+            self._listed = manifests.append(metadata, self._deletes.files, deletes=True)
+        return self._listed
 
     def _select(
         self,

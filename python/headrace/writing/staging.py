@@ -73,6 +73,12 @@ def stage(
     return [each | {"shard": dict(shard)} for each in whole]
 
 
+def described(metadata: TableMetadata, files: Iterable[str]) -> list[StagedFile]:
+    """The same of files that no other process will commit: whichever specs they are of, each of a file as often as it
+    is described."""
+    return [_parse(each) for each in stage(metadata, files)]
+
+
 def identity(metadata: TableMetadata) -> str:
     """What tells a table from every other: its UUID, or its location where v1 metadata has none."""
     return metadata.table_uuid or metadata.location

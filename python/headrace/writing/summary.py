@@ -38,7 +38,6 @@ _CHANGES = (
     ("added-records", "deleted-records", "total-records", "rows"),
     ("added-files-size", "removed-files-size", "total-files-size", "bytes"),
 )
-_OTHER_TOTALS = ("total-delete-files", "total-position-deletes", "total-equality-deletes")
 
 
 def summarise(
@@ -76,25 +75,50 @@ def summarise(
         previous = _number(before.get(total), known)
         if previous is not None:
             made[total] = str(max(previous + plus - minus, 0))
-    for total in _OTHER_TOTALS:
-        previous = _number(before.get(total), known)
-        if previous is not None:
-            made[total] = str(previous)
     if added.partitions or removed.partitions:
         made["changed-partition-count"] = str(max(added.partitions, removed.partitions))
     engine = {"engine-name": "headrace", "engine-version": __version__}
     return {"operation": operation} | made | engine | {TOKEN: token}
 
 
-def deletes_dropped(dropped: int, left: int) -> dict[str, str]:
-    """What a summary says of row-delete files that went since they apply to nothing any more; empty for none.
+def row_deletes(
+    parent: Snapshot | None, added: Counts, vectors: bool, gone: Counts, dropped: int, left: int
+) -> dict[str, str]:
+    """What a summary says of row deletes.
 
-    How many rows the others delete is not known without reading them, unless there are none.
+    Parameters
+    ----------
+    parent : Snapshot or None
+        Totals continue from its summary.
+    added : Counts
+        Files of position deletes, or deletion vectors, and the rows that they delete.
+    vectors : bool
+        Which of the two.
+    gone : Counts
+        Deletion vectors that were replaced, or went with their data files.
+    dropped, left : int
+        Delete files that apply to nothing any more, and all that are live now. How many rows those that were dropped
+        delete is not known without reading them.
     """
-    if not dropped:
-        return {}
-    totals = {"total-position-deletes": "0", "total-equality-deletes": "0"} if not left else {}
-    return {"removed-delete-files": str(dropped), "total-delete-files": str(left), **totals}
+    before = {} if parent is None else dict(parent.summary or {})
+    known = parent is None
+    made: dict[str, str] = {}
+    if added.files:
+        kind = "added-dvs" if vectors else "added-position-delete-files"
+        made |= {"added-delete-files": str(added.files), kind: str(added.files)}
+        made["added-position-deletes"] = str(added.rows)
+    if gone.files:
+        made |= {"removed-dvs": str(gone.files), "removed-position-deletes": str(gone.rows)}
+    if gone.files or dropped:
+        made["removed-delete-files"] = str(gone.files + dropped)
+    rows = _number(before.get("total-position-deletes"), known)
+    if rows is not None:
+        made["total-position-deletes"] = str(max(rows + added.rows - gone.rows, 0) if left else 0)
+    by_value = _number(before.get("total-equality-deletes"), known)
+    if by_value is not None:
+        made["total-equality-deletes"] = str(by_value if left else 0)
+    made["total-delete-files"] = str(left)
+    return made
 
 
 def _number(text: str | None, known: bool) -> int | None:

@@ -18,10 +18,11 @@ from headrace.access import TableAccess
 from headrace.errors import InvalidArgument
 from headrace.iceberg import NestedField, Snapshot, TableMetadata
 from headrace.writing import shards, staging
-from headrace.writing.commit import Committed, commit_change, writable
+from headrace.writing.commit import Committed, commit_change, refuse_moved, writable
 from headrace.writing.conflicts import isolation
-from headrace.writing.selecting import as_frame, discard, select, warn_of_mode
-from headrace.writing.snapshots import Append, Change, Replace, Selection
+from headrace.writing.marking import mark, mark_by_key, merges_on_read
+from headrace.writing.selecting import as_frame, discard, select
+from headrace.writing.snapshots import Append, Change, Replace, RowDeletes, Selection
 from headrace.writing.upserting import replace_by_key
 
 if TYPE_CHECKING:
@@ -148,7 +149,9 @@ class Writes:
         """Delete the rows that a filter selects, as the branch is now.
 
         Files whose metadata proves that every row is selected are dropped unread, others are written again without
-        the selected rows (copy-on-write). Parameters and errors: see `overwrite`; `write.delete.isolation-level`.
+        the selected rows (copy-on-write). With the table property `write.delete.mode` "merge-on-read" (from version 2
+        on) those stay, and files of row deletes name the rows. Parameters and errors: see `overwrite`;
+        `write.delete.isolation-level`.
         """
         return self._replace(None, filter, params, branch, properties, "delete")
 
@@ -191,14 +194,18 @@ class Writes:
         rows = self._evolved(as_frame(frame), evolve)
         view = self._view(target, fresh=True)
         level = isolation(view.metadata.properties, "upsert")
-        warn_of_mode(view, "upsert")
-        selection, rewritten = replace_by_key(view, rows, on, level)
+        rewritten: list[dict[str, Any]] = []
+        deletes = None
+        if merges_on_read(view.metadata, "upsert"):
+            selection, deletes = mark_by_key(view, rows, on, level)
+        else:
+            selection, rewritten = replace_by_key(view, rows, on, level)
         try:
             staged = view.stage(rows) + rewritten
         except BaseException:
-            discard(self._access, [each["path"] for each in rewritten])
+            discard(self._access, [each["path"] for each in rewritten] + (deletes.paths if deletes else []))
             raise
-        return self._replaced(view, selection, staged, "upsert", target, properties, view.snapshot)
+        return self._replaced(view, selection, staged, "upsert", target, properties, view.snapshot, deletes)
 
     @_naming
     def overwrite_partitions(
@@ -242,6 +249,7 @@ class Writes:
         return self._staged(self._evolved(frame, evolve), shard, attempt, None)
 
     def _staged(self, frame: Any, shard: int | Shard, attempt: int, threads: int | None) -> list[dict[str, Any]]:
+        refuse_moved(self._access)
         index = shard if isinstance(shard, int) else shard.index
         files = self._written(frame, index, attempt, threads)
         mark = None if isinstance(shard, int) else shards.mark(shard)
@@ -356,15 +364,20 @@ class Writes:
         # A delete says all it knows in its filter; an overwrite may come from rows that were read through this Table.
         view = self._view(target, fresh=operation == "delete")
         level = isolation(view.metadata.properties, operation)
-        warn_of_mode(view, operation)
+        merges, guards = merges_on_read(view.metadata, operation), operation == "overwrite"
         staged = [] if frame is None else view.stage(frame)
+        rewritten: list[dict[str, Any]] = []
+        deletes = None
         try:
-            selection, rewritten = select(view, filter, params, level)
+            if filter is not None and merges:
+                selection, deletes = mark(view, filter, params, level, guards)
+            else:
+                selection, rewritten = select(view, filter, params, level, guards)
         except BaseException:
             discard(self._access, [each["path"] for each in staged])
             raise
         seen = view.snapshot if operation == "delete" else seen
-        return self._replaced(view, selection, staged + rewritten, operation, target, properties, seen)
+        return self._replaced(view, selection, staged + rewritten, operation, target, properties, seen, deletes)
 
     def _replaced(
         self,
@@ -375,12 +388,16 @@ class Writes:
         target: str,
         properties: Mapping[str, str] | None,
         seen: Snapshot | None,
+        deletes: RowDeletes | None = None,
     ) -> Committed:
         """Commit what was selected and staged through a view, unless it has changed since a snapshot."""
         files = staging.take(staged, view.metadata)
         token = staging.token(files, operation) if files else uuid.uuid4().hex
-        change = Replace(staged, token, selection, seen)
-        done = commit_change(view._access, change, target, properties, [each.path for each in files])
+        # Rows that two writers delete are deleted; a row that two replace by key would be there twice.
+        commute = view.metadata.format_version == 2 and operation == "delete"
+        change = Replace(staged, token, selection, seen, deletes=deletes, deletes_commute=commute)
+        own = [each.path for each in files] + (deletes.paths if deletes else [])
+        done = commit_change(view._access, change, target, properties, own)
         self._moved(done.loaded)
         return done
 
@@ -393,7 +410,12 @@ class Writes:
         if mode in (OVERWRITE, OVERWRITE_PARTITIONS):
             rule = "all" if mode == OVERWRITE else "partitions"
             level = isolation(self.metadata.properties, "overwrite")
-            return Replace(staged, token if files else uuid.uuid4().hex, Selection(rule, isolation=level), seen)
+            return Replace(
+                staged,
+                token if files else uuid.uuid4().hex,
+                Selection(rule, isolation=level, guards_removed=True),
+                seen,
+            )
         raise InvalidArgument(f"mode {mode!r}: expected append, overwrite_partitions or overwrite")
 
     def _commit(

@@ -2,7 +2,7 @@
 
 Files are looked for by a filter on the keys, loaded in groups, and left alone where no row has a key. Must not
 know: commits, how keys are compared (the engine does). Neighbours: `surface.py` asks; `selecting.py` does the same by
-filter.
+filter, `marking.py` without writing files again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from headrace.dataframe import MetaflowDataFrame
 from headrace.errors import InvalidArgument
 from headrace.filters import Constant
-from headrace.writing.lineage import stage_moved, with_lineage
+from headrace.iceberg import NestedField
+from headrace.writing import lineage
 from headrace.writing.manifests import all_fields, plan_request
 from headrace.writing.selecting import discard, groups
 from headrace.writing.snapshots import Selection
@@ -50,45 +51,57 @@ def replace_by_key(
     """
     from headrace import _engine
 
-    if isinstance(on, str) or not on:
-        raise InvalidArgument(f"on= is a list of key columns, found {on!r}", hint='on=["id"]')
-    for name in on:
-        view.metadata.schema.find_field(name)
-    schema = all_fields(view.metadata, view.metadata.schema)
-    keys = _engine.Keys(frame._frame, list(on), json.dumps(schema))
+    keys = keys_of(view, frame, on)
     filter = keys.filter_json()
     selection = Selection("filter", filter, isolation=level, only_rewritten=True)
     # A plan of all columns and no files: the filter only finds the files, and says nothing of the rows that stay.
     plan = replace(view.scan(Constant(False)), filter_json=None, filter_text=None)
-    plan, lineage = with_lineage(plan, view.metadata)
     request = plan_request(view._access.name, view.metadata, view.snapshot)
     files, _ = _engine.plan(view._access.store(), request, filter)
+    version = view.metadata.format_version
     staged: list[dict[str, Any]] = []
     rewritten: list[str] = []
     try:
         for group in groups(files, range(len(files))):
-            for part in _parts(plan, files.take(group)):
-                touched, kept = _without(keys, *part)
+            for more, locations, frames in _parts(plan, files.take(group), version):
+                touched, kept = _without(keys, locations, frames)
                 rewritten += touched
                 if kept is not None:
-                    staged += stage_moved(view, kept, lineage)
+                    staged += lineage.stage(view, kept, more)
     except BaseException:
         discard(view._access, [each["path"] for each in staged])
         raise
     return replace(selection, rewritten=tuple(sorted(rewritten))), staged
 
 
-def _parts(plan: ScanPlan, files: FileList) -> Iterator[tuple[list[str], list[Frame]]]:
-    """Locations and rows of files that are loaded together; one by one where it cannot be told whose a row is."""
+def keys_of(view: View, frame: MetaflowDataFrame, on: Sequence[str]) -> Keys:
+    """The keys of new rows, checked; parameters and errors as of `replace_by_key`."""
+    from headrace import _engine
+
+    if isinstance(on, str) or not on:
+        raise InvalidArgument(f"on= is a list of key columns, found {on!r}", hint='on=["id"]')
+    for name in on:
+        view.metadata.schema.find_field(name)
+    schema = all_fields(view.metadata, view.metadata.schema)
+    return _engine.Keys(frame._frame, list(on), json.dumps(schema))
+
+
+def _parts(
+    plan: ScanPlan, files: FileList, version: int
+) -> Iterator[tuple[Sequence[NestedField], list[str], list[Frame]]]:
+    """Columns beside the table's, locations and rows of files that are loaded together; one by one where it cannot be
+    told whose a row is."""
     rows = [files.slice(at, 1).total_rows or 0 for at in range(len(files))]  # manifests count them
-    loaded = replace(plan, files=files).load(progress=False)._frame
-    if loaded.num_rows == sum(rows):
+    loaded, more = lineage.load(replace(plan, files=files), version)
+    frame = loaded._frame
+    if frame.num_rows == sum(rows):
         starts = accumulate(rows, initial=0)
-        yield files.locations(), [loaded.slice(start, count) for start, count in zip(starts, rows, strict=False)]
+        yield more, files.locations(), [frame.slice(start, count) for start, count in zip(starts, rows, strict=False)]
         return
-    del loaded  # rows of some of them are deleted
+    del loaded, frame  # rows of some of them are deleted
     for at, location in enumerate(files.locations()):
-        yield [location], [replace(plan, files=files.slice(at, 1)).load(progress=False)._frame]
+        loaded, more = lineage.load(replace(plan, files=files.slice(at, 1)), version)
+        yield more, [location], [loaded._frame]
 
 
 def _without(keys: Keys, locations: list[str], frames: list[Frame]) -> tuple[list[str], MetaflowDataFrame | None]:

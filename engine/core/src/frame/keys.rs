@@ -95,6 +95,11 @@ impl Keys {
         absent.collect::<Result<Vec<bool>>>().map(BooleanArray::from)
     }
 
+    /// True for every row whose key is among these.
+    pub fn present(&self, frame: &Frame) -> Result<BooleanArray> {
+        self.absent(frame).map(|absent| BooleanArray::new(!absent.values(), None))
+    }
+
     /// A filter, in the engine's JSON, that every row with one of these keys passes.
     pub fn filter_json(&self) -> Result<String> {
         let tests = self.fields.iter().zip(&self.columns).flat_map(|(field, values)| tests(field, values));

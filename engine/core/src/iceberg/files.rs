@@ -13,6 +13,7 @@
 //! | `first_row_id` | int64, nullable | v3 row lineage |
 //! | `split_offsets` | list of int64, nullable | where the file's row groups begin, if the manifest says so |
 //! | `partition` | struct | one nullable field a partition field of all the specs, named by its partition field id (text) |
+//! | `change_type`, `commit_snapshot_id` | utf8, int64 | what which snapshot did to the file's rows, in lists of changes only |
 //! | `deletes` | list of int32 | the row deletes that apply, as runs (start, end, start, end ...) of the list beside it |
 //!
 //! `deletes` and its list ([`crate::iceberg::deletes`]) are there only where there are any. `record_count` is before them.
@@ -40,6 +41,10 @@ use crate::iceberg::deletes::{Applied, DeleteFile, DeleteList, positions, runs, 
 pub const SPECS: &str = "partition-specs";
 /// The column that names the deletes of every entry.
 pub(crate) const DELETES: &str = "deletes";
+/// The column that says what a snapshot did to the file's rows, in lists of changes only.
+pub(crate) const CHANGE: &str = "change_type";
+/// The column of that snapshot's id.
+pub(crate) const CHANGED_BY: &str = "commit_snapshot_id";
 /// The column of row groups' beginnings.
 pub const SPLIT_OFFSETS: &str = "split_offsets";
 
@@ -163,6 +168,16 @@ impl FileList {
     /// An int64 column by name.
     pub fn int64(&self, name: &str) -> Result<&Int64Array> {
         self.typed(name)
+    }
+
+    /// A text column by name.
+    pub(crate) fn text(&self, name: &str) -> Result<&StringArray> {
+        self.typed(name)
+    }
+
+    /// Whether the list says what happened to its files.
+    pub(crate) fn is_of_changes(&self) -> bool {
+        self.batch.schema_ref().index_of(CHANGE).is_ok()
     }
 
     /// `spec_id` of every entry.

@@ -11,6 +11,7 @@ use arrow_schema::{DataType, Field, Fields, Schema as ArrowSchema, SchemaRef};
 
 use crate::error::{Error, Kind, Result};
 use crate::iceberg::bounds::{Facts, proves, refute};
+use crate::iceberg::changes::Change;
 use crate::iceberg::deletes::index::{Partition, Paths, Planned};
 use crate::iceberg::deletes::{DeleteFile, DeleteKind, PATH_ID};
 use crate::iceberg::files::{SPECS, SPLIT_OFFSETS};
@@ -82,6 +83,11 @@ impl Judge {
         if manifest.live_files() == Some(0) {
             return Ok(Some(vec!["no live files".into()]));
         }
+        self.refute_manifest(manifest)
+    }
+
+    /// Why no file of a manifest, live or not, can match; None if one may.
+    pub(crate) fn refute_manifest(&self, manifest: &ManifestFile) -> Result<Option<Vec<Reason>>> {
         let Some(spec_id) = manifest.spec_id else { return Ok(self.filter.refuted(&|_| None)) };
         let (spec, projected) = self.spec(spec_id)?;
         let summaries = manifest.partitions.len() == spec.fields.len();
@@ -94,6 +100,29 @@ impl Judge {
 
     /// Decodes a manifest and lists its files that may hold a matching row.
     pub(crate) fn list(&self, bytes: &[u8], manifest: &ManifestFile, cancel: &Cancel) -> Result<(RecordBatch, Tally)> {
+        let live = |entries: &mut Entries, row: usize| Ok(entries.live(row)?.map(|entry| ((), entry)));
+        let (batch, _, tally) = self.chosen(bytes, manifest, cancel, live)?;
+        Ok((batch, tally))
+    }
+
+    /// The same of the files that the manifest's snapshot added or removed, and which of the two.
+    pub(crate) fn changed(
+        &self,
+        bytes: &[u8],
+        manifest: &ManifestFile,
+        cancel: &Cancel,
+    ) -> Result<(RecordBatch, Vec<Change>, Tally)> {
+        self.chosen(bytes, manifest, cancel, |entries, row| entries.changed(row))
+    }
+
+    /// Decodes a manifest and lists those of the entries that `choose` gives that may hold a matching row.
+    fn chosen<T>(
+        &self,
+        bytes: &[u8],
+        manifest: &ManifestFile,
+        cancel: &Cancel,
+        choose: impl Fn(&mut Entries, usize) -> Result<Option<(T, Entry)>>,
+    ) -> Result<(RecordBatch, Vec<T>, Tally)> {
         let spec_id = match manifest.spec_id {
             Some(id) => id,
             None => spec_id_of(bytes)?.unwrap_or(0),
@@ -102,18 +131,19 @@ impl Judge {
         let mut entries = Entries::decode(bytes, manifest, spec, &self.fields, cancel)?;
         let mut tally = Tally::default();
         tally.manifest_read(bytes.len());
-        let mut kept = Vec::new();
+        let (mut kept, mut notes) = (Vec::new(), Vec::new());
         for row in 0..entries.len() {
             if row % 1024 == 0 {
                 cancel.check()?;
             }
-            let Some(entry) = entries.live(row)? else { continue };
+            let Some((note, entry)) = choose(&mut entries, row)? else { continue };
             if self.keeps(&entries, &entry, projected, &mut tally) {
                 entries.check_readable(row)?;
                 kept.push(entry);
+                notes.push(note);
             }
         }
-        Ok((self.batch(&entries, &kept, spec)?, tally))
+        Ok((self.batch(&entries, &kept, spec)?, notes, tally))
     }
 
     /// Decodes a manifest of deletes: all its live entries.

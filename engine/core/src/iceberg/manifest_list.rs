@@ -33,11 +33,14 @@ pub(crate) struct ManifestFile {
     pub(crate) sequence_number: i64,
     pub(crate) added_files: Option<u64>,
     pub(crate) existing_files: Option<u64>,
+    pub(crate) deleted_files: Option<u64>,
     pub(crate) added_rows: Option<u64>,
     pub(crate) existing_rows: Option<u64>,
     /// A summary for every field of the spec, empty if there are none
     pub(crate) partitions: Vec<FieldSummary>,
     pub(crate) first_row_id: Option<i64>,
+    /// The snapshot that wrote it
+    pub(crate) added_snapshot_id: Option<i64>,
 }
 
 /// What a manifest's files hold in one partition field.
@@ -59,10 +62,12 @@ impl ManifestFile {
             sequence_number: 0,
             added_files: None,
             existing_files: None,
+            deleted_files: None,
             added_rows: None,
             existing_rows: None,
             partitions: Vec::new(),
             first_row_id: None,
+            added_snapshot_id: None,
         }
     }
 
@@ -78,7 +83,7 @@ impl ManifestFile {
 }
 
 /// Columns of a manifest list, in the order of their slots: id, name, kind.
-const FIELDS: [(i32, &str, ColumnKind); 10] = [
+const FIELDS: [(i32, &str, ColumnKind); 12] = [
     (500, "manifest_path", ColumnKind::Bytes),
     (502, "partition_spec_id", ColumnKind::Integer),
     (517, "content", ColumnKind::Integer),
@@ -89,6 +94,8 @@ const FIELDS: [(i32, &str, ColumnKind); 10] = [
     (513, "existing_rows_count", ColumnKind::Integer),
     (520, "first_row_id", ColumnKind::Integer),
     (519, "key_metadata", ColumnKind::Bytes),
+    (506, "deleted_files_count", ColumnKind::Integer),
+    (503, "added_snapshot_id", ColumnKind::Integer),
 ];
 const SUMMARY_FIELDS: [(i32, &str, ColumnKind); 4] = [
     (509, "contains_null", ColumnKind::Integer),
@@ -147,6 +154,8 @@ fn manifest(columns: &[Column], row: usize) -> Result<ManifestFile> {
         added_rows: count(6)?,
         existing_rows: count(7)?,
         first_row_id: columns[8].integer(row),
+        deleted_files: count(10)?,
+        added_snapshot_id: columns[11].integer(row),
         partitions: columns[SUMMARIES].items(row).unwrap_or(0..0).map(|item| summary(columns, item)).collect(),
         path,
     })

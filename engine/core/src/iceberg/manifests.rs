@@ -6,6 +6,7 @@
 use crate::error::{Error, Kind, Result};
 use crate::iceberg::avro::{AvroFile, Column, ColumnKind, Columns, Want, WantField};
 use crate::iceberg::bounds::{Counts, Facts};
+use crate::iceberg::changes::Change;
 use crate::iceberg::manifest_list::{Content, ManifestFile};
 use crate::iceberg::scalar::{Scalar, decimal};
 use crate::iceberg::schema::Type;
@@ -73,7 +74,15 @@ pub(crate) struct Entries<'a> {
     next_row_id: Option<i64>,
 }
 
-/// A live data or delete file.
+/// What became of an entry's file in the manifest's snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    Existing,
+    Added,
+    Deleted,
+}
+
+/// A data or delete file.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Entry {
     /// Its row in the columns
@@ -119,13 +128,34 @@ impl<'a> Entries<'a> {
 
     /// The live file of an entry, None if it is deleted. Rows must be asked for in order: row ids are handed out.
     pub(crate) fn live(&mut self, row: usize) -> Result<Option<Entry>> {
+        match self.status(row)? {
+            Status::Deleted => Ok(None),
+            status => self.entry(row, status).map(Some),
+        }
+    }
+
+    /// The file of an entry that the manifest's snapshot added or removed, and which of the two; in order, too.
+    pub(crate) fn changed(&mut self, row: usize) -> Result<Option<(Change, Entry)>> {
+        let status = self.status(row)?;
+        let entry = self.entry(row, status)?;
+        Ok(match status {
+            Status::Existing => None,
+            Status::Added => Some((Change::Insert, entry)),
+            Status::Deleted => Some((Change::Delete, entry)),
+        })
+    }
+
+    fn status(&self, row: usize) -> Result<Status> {
+        match self.integer(STATUS, row) {
+            Some(0) => Ok(Status::Existing),
+            Some(1) => Ok(Status::Added),
+            Some(2) => Ok(Status::Deleted),
+            other => Err(invalid(format!("manifest entry {row}: status is {other:?}, expected 0, 1 or 2"))),
+        }
+    }
+
+    fn entry(&mut self, row: usize, status: Status) -> Result<Entry> {
         let bad = |what: String| invalid(format!("manifest entry {row}: {what}"));
-        let added = match self.integer(STATUS, row) {
-            Some(0) => false,
-            Some(1) => true,
-            Some(2) => return Ok(None),
-            other => return Err(bad(format!("status is {other:?}, expected 0, 1 or 2"))),
-        };
         let content = self.integer(CONTENT, row).unwrap_or(0);
         let expected = if self.manifest.content == Content::Data { 0..=0 } else { 1..=2 };
         if !expected.contains(&content) {
@@ -140,11 +170,14 @@ impl<'a> Entries<'a> {
         let inherited = self.manifest.sequence_number;
         let sequence_number = match self.integer(SEQUENCE_NUMBER, row) {
             Some(own) => own,
-            None if added || inherited == 0 => inherited,
+            None if status != Status::Existing || inherited == 0 => inherited,
             None => return Err(bad("an existing file has no sequence number".to_string())),
         };
-        let first_row_id = self.row_id(row, record_count).map_err(bad)?;
-        Ok(Some(Entry { row, content, record_count, file_size, sequence_number, first_row_id }))
+        let first_row_id = match status {
+            Status::Deleted => self.integer(FIRST_ROW_ID, row),
+            _ => self.row_id(row, record_count).map_err(bad)?,
+        };
+        Ok(Entry { row, content, record_count, file_size, sequence_number, first_row_id })
     }
 
     /// The file's own first row id, or the next one of the manifest.

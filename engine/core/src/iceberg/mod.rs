@@ -7,6 +7,7 @@
 pub mod arrow_types;
 pub(crate) mod avro;
 pub mod bounds;
+pub mod changes;
 pub mod deletes;
 pub mod files;
 mod listing;

@@ -22,7 +22,7 @@ use crate::runtime::Cancel;
 use crate::store::Store;
 
 /// Manifests in flight: enough to hide a store's latency, few enough to bound memory.
-const CONCURRENT_MANIFESTS: usize = 16;
+pub(crate) const CONCURRENT_MANIFESTS: usize = 16;
 
 /// Lists the files of a snapshot that may hold rows passing `filter`.
 pub async fn plan(
@@ -100,6 +100,11 @@ async fn manifests_of(store: &Store, request: &PlanRequest, cancel: &Cancel) -> 
     let Some(location) = &request.manifest_list else {
         return Ok(request.manifests.iter().map(|path| ManifestFile::unlisted(path)).collect());
     };
+    list_of(store, location, cancel).await
+}
+
+/// Reads a manifest list.
+pub(crate) async fn list_of(store: &Store, location: &str, cancel: &Cancel) -> Result<Vec<ManifestFile>> {
     cancel.check()?;
     let bytes = store.read(location, None).await?;
     let cancel = cancel.clone();
@@ -118,7 +123,8 @@ async fn list(
     blocking(move || judge.list(&bytes, &manifest, &cancel).map_err(|e| e.at(&manifest.path))).await
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+/// Work that is done away from the threads that carry the network.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
     done.unwrap_or_else(|e| Err(Error::new(Kind::Internal, format!("decoding a manifest failed: {e}"))))
 }

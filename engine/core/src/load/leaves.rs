@@ -35,6 +35,11 @@ impl Wanted {
         Wanted { id, data_type, default: None }
     }
 
+    /// Its type as it is compared.
+    pub fn data_type(&self) -> &DataType {
+        &self.data_type
+    }
+
     /// The same, with an initial default of its own: the column may be dropped since.
     #[must_use]
     pub fn with_default(self, default: Option<ArrayRef>) -> Wanted {

@@ -1,9 +1,10 @@
 //! Metadata columns: where a row lies, which no file says of itself (spec: "Reserved Field IDs").
 //!
-//! `_file`, `_spec_id` and `_partition` are constants of a file, as partition values are; `_pos` counts the rows of the
-//! file, those that a filter or a delete leaves out among them. `_row_id` and `_last_updated_sequence_number` are who a row
-//! is and when it was last changed (spec: "Row Lineage"): what a file says of a row stands, else its rows count on from the
-//! file's first row id and were changed with the file. Must not know: how columns are decoded.
+//! `_file`, `_spec_id`, `_partition` and what a change did are constants of a file, as partition values are; `_pos` counts
+//! the rows of the file, those that a filter or a delete leaves out among them. `_row_id` and
+//! `_last_updated_sequence_number` are who a row is and when it was last changed (spec: "Row Lineage"): what a file says of
+//! a row stands, else its rows count on from the file's first row id and were changed with the file. Must not know: how
+//! columns are decoded.
 
 use std::sync::Arc;
 
@@ -25,6 +26,10 @@ const POSITION_ID: i32 = i32::MAX - 2;
 /// Partition spec of the file.
 const SPEC_ID: i32 = i32::MAX - 4;
 
+/// What a snapshot did to the row (Iceberg's Java has the ids: MetadataColumns).
+const CHANGE_ID: i32 = i32::MAX - 104;
+/// That snapshot.
+const CHANGED_BY_ID: i32 = i32::MAX - 106;
 /// Partition values of the file, those of all its table's specs.
 const PARTITION_ID: i32 = i32::MAX - 5;
 /// Who the row is.
@@ -40,6 +45,14 @@ pub(crate) fn add_constants(schema: &Schema, task: &mut FileTask) -> Result<()> 
             FILE_ID => Arc::new(StringViewArray::from(vec![task.location.as_str()])),
             POSITION_ID => Arc::new(Int64Array::from(vec![0])), // a place holder: see `positions`
             SPEC_ID => Arc::new(Int32Array::from(vec![task.spec_id])),
+            CHANGE_ID => match &task.change {
+                Some((change, _)) => Arc::new(StringViewArray::from(vec![change.as_str()])),
+                None => continue,
+            },
+            CHANGED_BY_ID => match &task.change {
+                Some((_, by)) => Arc::new(Int64Array::from(vec![*by])),
+                None => continue,
+            },
             PARTITION_ID => partition(field, task.tuple.as_ref())?,
             _ => continue,
         };

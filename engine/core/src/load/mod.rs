@@ -5,7 +5,8 @@
 //! 1. [`open`]: footers of all files; columns matched; row groups that cannot match the filter dropped. [`deletes`]: the
 //!    row deletes of those files, read at the same time.
 //! 2. [`select`]: with a filter, its columns decoded first: which rows survive (skipped without one); before it deletes
-//!    by position, after it those by value.
+//!    by position, after it those by value. [`doubt`] asks Bloom filters, dictionaries and page indexes what need not be
+//!    decoded, [`sparse`] decodes the pages that are left.
 //! 3. memory for every column of the result, exactly as long as the rows that survive.
 //! 4. [`columns`]: column chunks fetched in units of some 16 MiB under a budget of bytes in flight, each decoded as soon
 //!    as it is there ([`column`]; longer ones while they come), on as many cores as allowed, straight into that memory.
@@ -17,6 +18,7 @@ mod column;
 mod columns;
 mod defaults;
 mod deletes;
+mod doubt;
 mod estimate;
 mod foreign;
 mod held;
@@ -26,6 +28,7 @@ mod open;
 pub mod request;
 mod select;
 mod source;
+mod sparse;
 pub mod stream;
 mod windows;
 
@@ -48,6 +51,7 @@ use crate::parquet::fill::Limits;
 use crate::runtime::Cancel;
 use crate::store::Store;
 
+pub use deletes::deleted_positions;
 pub use estimate::estimate;
 pub use request::LoadRequest;
 pub use source::{FileTask, SchemaSource, schema_of};

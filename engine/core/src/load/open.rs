@@ -175,7 +175,7 @@ fn add_groups(context: &Context, file: Arc<OpenFile>, groups: &mut Vec<Group>) -
     Ok(())
 }
 
-fn leaf_source(file: &OpenFile, id: i32) -> LeafSource {
+pub(crate) fn leaf_source(file: &OpenFile, id: i32) -> LeafSource {
     match file.mapping.root.path(id).as_deref() {
         Some([.., node]) if node.leaf_count == 1 && node.children.is_empty() => LeafSource::Column(node.first_leaf),
         Some(_) => LeafSource::Unknown,

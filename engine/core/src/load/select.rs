@@ -11,9 +11,10 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::error::{Error, Kind, Result};
 use crate::frame::filter::evaluate;
-use crate::load::Context;
+use crate::load::doubt::{self, Left, Pages};
 use crate::load::leaves::{Wanted, chunks};
 use crate::load::open::Group;
+use crate::load::{Context, sparse};
 use crate::parquet::reader::Chunks;
 
 /// Row groups under way at once.
@@ -42,11 +43,42 @@ fn wanted(context: &Context) -> Result<Vec<Wanted>> {
 async fn select_group(context: &Arc<Context>, group: Group, wanted: &Arc<[Wanted]>) -> Result<Option<Group>> {
     context.cancel.check()?;
     let place = group.file.task.location.clone();
+    let group = match doubt::ask(context, &group).await? {
+        Left::Nothing => return Ok(None),
+        Left::All => group,
+        Left::Pages(pages) => match select_pages(context, group, wanted, pages).await? {
+            Ok(selected) => return Ok(selected),
+            Err(group) => group,
+        },
+    };
     let chunks = chunks(&group, wanted).await?;
     let (counted, wanted) = (Arc::clone(context), Arc::clone(wanted));
     let work = move || {
         let mask = counted.metrics.decode.time(|| mask(&counted, &group, &wanted, &chunks))?;
         Ok(group.keeping(mask.values()))
+    };
+    context.decode(work).await.map_err(|error| error.at(place))
+}
+
+/// The same by some of its pages; the group back where its columns must be read whole.
+async fn select_pages(
+    context: &Arc<Context>,
+    group: Group,
+    wanted: &Arc<[Wanted]>,
+    pages: Pages,
+) -> Result<Result<Option<Group>, Group>> {
+    if !wanted.iter().all(|column| sparse::is_direct(&group, column)) {
+        return Ok(Err(group));
+    }
+    let fetched = sparse::fetch(&group, wanted, &pages).await?;
+    let place = group.file.task.location.clone();
+    let (counted, wanted) = (Arc::clone(context), Arc::clone(wanted));
+    let work = move || {
+        let passing = || sparse::passing(&counted, &group, &wanted, &pages, &fetched);
+        let Some(mask) = counted.metrics.decode.time(passing)? else { return Ok(Err(group)) };
+        let left_out = pages.rows.len() - pages.rows.count_set_bits();
+        counted.metrics.pruned.rows_by_pages.add(left_out as u64);
+        Ok(Ok(group.keeping(&mask)))
     };
     context.decode(work).await.map_err(|error| error.at(place))
 }

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::error::{Error, Kind, Result};
 use crate::fetch::PinnedObject;
 use crate::iceberg::deletes::Applied;
-use crate::iceberg::files::{FileList, as_views};
+use crate::iceberg::files::{CHANGE, CHANGED_BY, FileList, as_views};
 use crate::iceberg::predicate::Literal;
 use crate::iceberg::schema::FIELD_ID;
 use crate::parquet::mapping::{Matching, NameMapping, Wanted};
@@ -36,6 +36,8 @@ pub struct FileTask {
     pub tuple: Option<StructArray>,
     /// Its partition spec
     pub spec_id: i32,
+    /// What which snapshot did to its rows, in lists of changes
+    pub change: Option<(String, i64)>,
     /// Row id of its first row (v3)
     pub first_row_id: Option<i64>,
     /// Data sequence number: an equality delete is about smaller ones
@@ -70,6 +72,7 @@ impl FileTask {
         let (locations, spec_ids, partitions) = (list.locations()?, list.spec_ids()?, list.partitions()?);
         let (sizes, starts, lengths) = (list.int64("file_size")?, list.int64("start")?, list.int64("length")?);
         let (sequence, first_row_ids) = (list.int64("sequence_number")?, list.int64("first_row_id")?);
+        let changes = if list.is_of_changes() { Some((list.text(CHANGE)?, list.int64(CHANGED_BY)?)) } else { None };
         let mut tasks = Vec::with_capacity(list.len());
         for row in 0..list.len() {
             let mut partition = HashMap::new();
@@ -91,6 +94,7 @@ impl FileTask {
                 tuple: Some(partitions.slice(row, 1)),
                 first_row_id: first_row_ids.is_valid(row).then(|| first_row_ids.value(row)),
                 spec_id: spec_ids.value(row),
+                change: changes.map(|(change, by)| (change.value(row).to_string(), by.value(row))),
                 sequence_number: sequence.value(row),
                 deletes: list.deletes(row)?,
             });

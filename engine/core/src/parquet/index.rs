@@ -43,23 +43,13 @@ pub fn is_sparse(wanted: &BooleanBuffer) -> bool {
 
 /// The pieces of a chunk that hold its dictionary and every wanted row; None where the index cannot be trusted.
 pub fn pieces(index: &[u8], chunk: &Range<u64>, wanted: &BooleanBuffer) -> Option<Vec<Piece>> {
-    let places = places(index).ok()?;
-    let first = places.first().filter(|first| first.first_row == 0)?;
-    let ascending = places.windows(2).all(|pair| {
-        pair[0].first_row < pair[1].first_row && pair[0].offset.checked_add(pair[0].length) <= Some(pair[1].offset)
-    });
-    let last = places.last()?;
-    let end = last.offset.checked_add(last.length)?;
-    if !ascending || first.offset < chunk.start || end > chunk.end || last.first_row >= wanted.len() {
-        return None;
-    }
+    let places = checked(index, chunk, wanted.len())?;
+    let first = places.first()?;
     let mut found = Vec::new();
     if first.offset > chunk.start {
         found.push(Piece { rows: 0..0, range: chunk.start..first.offset }); // the dictionary
     }
-    let ends = places.iter().skip(1).map(|next| next.first_row).chain([wanted.len()]);
-    for (place, end) in places.iter().zip(ends) {
-        let rows = place.first_row..end;
+    for (place, rows) in places.iter().zip(rows_of(&places, wanted.len())) {
         if wanted.slice(rows.start, rows.len()).count_set_bits() == 0 {
             continue;
         }
@@ -73,6 +63,31 @@ pub fn pieces(index: &[u8], chunk: &Range<u64>, wanted: &BooleanBuffer) -> Optio
         }
     }
     Some(found)
+}
+
+/// The rows of every page of a chunk of `rows` rows; None where the index cannot be trusted.
+pub fn page_rows(index: &[u8], chunk: &Range<u64>, rows: usize) -> Option<Vec<Range<usize>>> {
+    checked(index, chunk, rows).map(|places| rows_of(&places, rows).collect())
+}
+
+fn rows_of(places: &[Place], rows: usize) -> impl Iterator<Item = Range<usize>> {
+    let ends = places.iter().skip(1).map(|next| next.first_row).chain([rows]);
+    places.iter().zip(ends).map(|(place, end)| place.first_row..end)
+}
+
+/// The pages of an index that agrees with itself, its chunk and the number of rows.
+fn checked(index: &[u8], chunk: &Range<u64>, rows: usize) -> Option<Vec<Place>> {
+    let places = places(index).ok()?;
+    let first = places.first().filter(|first| first.first_row == 0)?;
+    let ascending = places.windows(2).all(|pair| {
+        pair[0].first_row < pair[1].first_row && pair[0].offset.checked_add(pair[0].length) <= Some(pair[1].offset)
+    });
+    let last = places.last()?;
+    let end = last.offset.checked_add(last.length)?;
+    if !ascending || first.offset < chunk.start || end > chunk.end || last.first_row >= rows {
+        return None;
+    }
+    Some(places)
 }
 
 fn places(index: &[u8]) -> Result<Vec<Place>> {

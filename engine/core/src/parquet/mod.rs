@@ -4,6 +4,7 @@
 //! [`crate::load`] drives both.
 
 pub mod adapt;
+pub mod column_index;
 pub mod columns;
 pub mod decode;
 pub mod fill;
@@ -11,6 +12,7 @@ pub mod footer;
 pub mod index;
 pub mod layout;
 pub mod mapping;
+pub mod probe;
 pub mod pruning;
 pub mod reader;
 mod repair;

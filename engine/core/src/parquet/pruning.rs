@@ -9,7 +9,6 @@
 use parquet::basic::ConvertedType;
 use parquet::basic::{ColumnOrder, LogicalType, SortOrder, TimeUnit, Type as PhysicalType};
 use parquet::file::metadata::{ColumnChunkMetaData, FileMetaData, RowGroupMetaData};
-use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnDescriptor;
 
 use crate::iceberg::bounds::{self, Bounds};
@@ -36,21 +35,28 @@ pub fn may_match(
     row_group: &RowGroupMetaData,
     source: &dyn Fn(i32) -> LeafSource,
 ) -> bool {
+    row_group.num_rows() != 0
+        && bounds::may_match(predicate, &mut |leaf| leaf_may_match(leaf, file, row_group, &source(leaf.field)))
+}
+
+/// The same of one test, of the column that it is about.
+pub fn leaf_may_match(leaf: &Leaf, file: &FileMetaData, row_group: &RowGroupMetaData, source: &LeafSource) -> bool {
     let Ok(rows) = u64::try_from(row_group.num_rows()) else { return true };
-    rows > 0
-        && bounds::may_match(predicate, &mut |leaf| {
-            let known = match source(leaf.field) {
-                LeafSource::Column(at) => row_group.columns().get(at).map(|chunk| {
-                    // Without an order, min_value and max_value mean nothing (Statistics in parquet.thrift).
-                    let order = file.column_orders().and_then(|orders| orders.get(at)).copied();
-                    of_column(leaf, chunk, order.unwrap_or(ColumnOrder::UNDEFINED), rows)
-                }),
-                LeafSource::Missing => Some(Bounds::all_null(rows)),
-                LeafSource::Constant(value) => Some(Bounds::constant(value, rows)),
-                LeafSource::Unknown => None,
-            };
-            known.is_none_or(|known| bounds::leaf_may_match(leaf, &known))
-        })
+    let known = match source {
+        LeafSource::Column(at) => {
+            row_group.columns().get(*at).map(|chunk| of_column(leaf, chunk, order_of(file, *at), rows))
+        }
+        LeafSource::Missing => Some(Bounds::all_null(rows)),
+        LeafSource::Constant(value) => Some(Bounds::constant(value.clone(), rows)),
+        LeafSource::Unknown => None,
+    };
+    known.is_none_or(|known| bounds::leaf_may_match(leaf, &known))
+}
+
+/// The order of a column's bounds. Without one, min_value and max_value mean nothing (Statistics in parquet.thrift).
+pub fn order_of(file: &FileMetaData, leaf: usize) -> ColumnOrder {
+    let order = file.column_orders().and_then(|orders| orders.get(leaf)).copied();
+    order.unwrap_or(ColumnOrder::UNDEFINED)
 }
 
 /// What a row group says of one column, in the units of the leaf's type.
@@ -60,8 +66,12 @@ pub fn of_column(leaf: &Leaf, chunk: &ColumnChunkMetaData, order: ColumnOrder, r
     let Some(statistics) = chunk.statistics().filter(|_| column.max_rep_level() == 0) else {
         return Bounds::default();
     };
-    let trusted = is_ordered(statistics, column, order);
-    let bound = |low: bool| if trusted { value(&leaf.field_type, statistics, column, low) } else { None };
+    // The deprecated fields were compared as signed whatever the type, bytes too.
+    let trusted = is_ordered(statistics.is_min_max_deprecated(), column, order);
+    let bound = |low: bool| {
+        let bytes = if low { statistics.min_bytes_opt() } else { statistics.max_bytes_opt() };
+        bytes.filter(|_| trusted).and_then(|bytes| value(&leaf.field_type, bytes, column, low))
+    };
     Bounds {
         lower: bound(true),
         upper: bound(false),
@@ -73,9 +83,7 @@ pub fn of_column(leaf: &Leaf, chunk: &ColumnChunkMetaData, order: ColumnOrder, r
 }
 
 /// Whether minimum and maximum were found in the order of the values.
-fn is_ordered(statistics: &Statistics, column: &ColumnDescriptor, order: ColumnOrder) -> bool {
-    // The deprecated fields were compared as signed whatever the type, bytes too.
-    let deprecated = statistics.is_min_max_deprecated();
+pub(super) fn is_ordered(deprecated: bool, column: &ColumnDescriptor, order: ColumnOrder) -> bool {
     let order = match order {
         _ if deprecated => SortOrder::SIGNED,
         ColumnOrder::UNDEFINED | ColumnOrder::UNKNOWN => SortOrder::UNDEFINED,
@@ -102,8 +110,7 @@ fn column_order(column: &ColumnDescriptor) -> SortOrder {
 }
 
 /// The minimum or maximum as a value of the field's type, None where the column does not hold that type.
-fn value(field_type: &Type, statistics: &Statistics, column: &ColumnDescriptor, low: bool) -> Option<Literal> {
-    let bytes = if low { statistics.min_bytes_opt() } else { statistics.max_bytes_opt() }?;
+pub(super) fn value(field_type: &Type, bytes: &[u8], column: &ColumnDescriptor, low: bool) -> Option<Literal> {
     let integer = || match bytes.len() {
         4 => Some(i64::from(i32::from_le_bytes(bytes.try_into().ok()?))),
         8 => Some(i64::from_le_bytes(bytes.try_into().ok()?)),
@@ -136,7 +143,7 @@ fn value(field_type: &Type, statistics: &Statistics, column: &ColumnDescriptor, 
 }
 
 /// No date, time or decimal.
-fn is_plain_integer(column: &ColumnDescriptor) -> bool {
+pub(super) fn is_plain_integer(column: &ColumnDescriptor) -> bool {
     match column.logical_type_ref() {
         Some(logical) => matches!(logical, LogicalType::Integer(_)),
         None => matches!(
@@ -151,7 +158,7 @@ fn is_plain_integer(column: &ColumnDescriptor) -> bool {
 }
 
 /// Nanoseconds in the unit of a time or timestamp.
-fn unit_ns(column: &ColumnDescriptor) -> Option<i64> {
+pub(super) fn unit_ns(column: &ColumnDescriptor) -> Option<i64> {
     let unit = match column.logical_type_ref() {
         Some(LogicalType::Time(time)) => time.unit,
         Some(LogicalType::Timestamp(timestamp)) => timestamp.unit,

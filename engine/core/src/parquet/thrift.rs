@@ -128,7 +128,8 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
-    fn byte(&mut self) -> Result<u8> {
+    /// The next byte.
+    pub fn byte(&mut self) -> Result<u8> {
         let byte = self.bytes.get(self.at).copied().ok_or_else(ended)?;
         self.at += 1;
         Ok(byte)
@@ -138,6 +139,14 @@ impl<'a> Cursor<'a> {
         let end = usize::try_from(count).ok().and_then(|count| self.at.checked_add(count));
         self.at = end.filter(|end| *end <= self.bytes.len()).ok_or_else(ended)?;
         Ok(())
+    }
+
+    /// A value of bytes, which its length precedes.
+    pub fn binary(&mut self) -> Result<&'a [u8]> {
+        let length = self.varint()?;
+        let start = self.at;
+        self.advance(length)?;
+        Ok(&self.bytes[start..self.at])
     }
 
     fn varint(&mut self) -> Result<u64> {

@@ -41,6 +41,7 @@ use fanout::Tuple;
 use output::Output;
 pub use request::WriteRequest;
 use rows::Rows;
+pub use tuple::of_row as partition_of_row;
 
 /// Row groups of a window at most, so that the files of many small partitions are on their way early.
 const MOST_GROUPS: usize = 256;
@@ -91,7 +92,12 @@ impl Write<'_> {
         let encoder = Encoder::new(&conform, &self.request.settings)?;
         let mut output = Output::new(self.store, self.request, &encoder, self.cancel, handle);
         // A fault of an encoder must not leave files behind either.
-        let work = AssertUnwindSafe(|| self.produce(&conform, &encoder, &mut output).and_then(|()| output.finish()));
+        let work = AssertUnwindSafe(|| {
+            self.produce(&conform, &encoder, &mut output)?;
+            let written = output.finish()?;
+            self.cancel.check()?; // nobody would take the result: its files are to go
+            Ok(written)
+        });
         let broke_off = |_| Err(Error::new(Kind::Internal, "an encoder broke off").hint("please report it"));
         let written = catch_unwind(work).unwrap_or_else(broke_off);
         if written.is_err() {

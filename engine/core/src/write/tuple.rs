@@ -2,13 +2,15 @@
 //!
 //! Must not know: rows, files' content.
 
+use arrow_array::StructArray;
 use serde_json::{Value, json};
 
+use crate::error::Result;
 use crate::iceberg::schema::Type;
 use crate::iceberg::specs::{PartitionField, PartitionSpec};
 use crate::iceberg::transforms::Transform;
 use crate::write::fanout::Tuple;
-use crate::write::keys::Key;
+use crate::write::keys::{Key, Values};
 
 const DAY_US: i64 = 86_400_000_000;
 
@@ -28,6 +30,18 @@ pub(crate) fn json(spec: &PartitionSpec, tuple: &Tuple) -> Vec<Value> {
         _ => Value::Null,
     };
     spec.fields.iter().zip(tuple).map(value).collect()
+}
+
+/// The same from a file list: the partition of one of its rows under its spec.
+pub fn of_row(spec: &PartitionSpec, partitions: &StructArray, row: usize) -> Result<Vec<Value>> {
+    let value = |field: &PartitionField| {
+        let column = partitions.column_by_name(&field.id.to_string());
+        let (Some(column), Some(value_type)) = (column, &field.value_type) else { return Ok(Value::Null) };
+        let values = Values::new(&column.slice(row, 1), value_type)?;
+        let key = values.get(0).map(Key::of);
+        Ok(key.map_or(Value::Null, |key| single_value(&key, value_type)))
+    };
+    spec.fields.iter().map(value).collect()
 }
 
 /// `java.net.URLEncoder` in UTF-8.

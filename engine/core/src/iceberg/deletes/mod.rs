@@ -1,11 +1,13 @@
 //! Row deletes as planning knows them: delete files as values, and the list of those that a file list's files need.
 //!
 //! A list is kept in the order in which [`index`] made it, so that what applies to a data file is a few runs of it. It is
-//! small and picklable: an Arrow batch of its own beside the files'. [`vector`] reads the bytes of deletion vectors. Spec:
+//! small and picklable: an Arrow batch of its own beside the files'. [`vector`] reads and writes the bytes of
+//! deletion vectors, [`puffin`] the files that hold them. Spec:
 //! <https://iceberg.apache.org/spec/#row-level-deletes>. Must not know: how delete files are read, Parquet.
 //! Neighbours: `listing` reads the manifests, `files` carries the list, `load` applies it.
 
 pub(crate) mod index;
+pub mod puffin;
 pub mod vector;
 
 use std::collections::{BTreeMap, HashMap};

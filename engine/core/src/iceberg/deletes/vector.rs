@@ -1,4 +1,4 @@
-//! A deletion vector's bytes -> positions: the blob `deletion-vector-v1` of a Puffin file.
+//! A deletion vector's bytes <-> positions: the blob `deletion-vector-v1` of a Puffin file.
 //!
 //! Length (4 bytes, big-endian, of magic and bitmap), magic, a 64-bit Roaring bitmap in the portable form, CRC-32 of magic
 //! and bitmap (big-endian). Spec: <https://iceberg.apache.org/puffin-spec/#deletion-vector-v1-blob-type>. All of it is
@@ -27,6 +27,27 @@ pub fn positions(blob: &[u8], record_count: u64) -> Result<RoaringTreemap> {
         return Err(bad(format!("it holds {} positions, its manifest says {record_count}", found.len())));
     }
     Ok(found)
+}
+
+/// The blob of these positions, runs of them as runs.
+///
+/// # Errors
+/// `Unsupported` if it is longer than readers take.
+pub fn blob(positions: &RoaringTreemap) -> Result<Vec<u8>> {
+    let optimized = positions.bitmaps().map(|(key, bitmap)| {
+        let mut bitmap = bitmap.clone();
+        bitmap.optimize();
+        (key, bitmap)
+    });
+    let optimized = RoaringTreemap::from_bitmaps(optimized);
+    if optimized.serialized_size() as u64 + 12 > LONGEST_BYTES {
+        let message = format!("a deletion vector of {} positions is too long", positions.len());
+        return Err(Error::new(Kind::Unsupported, message).hint("write the data file again: compact()"));
+    }
+    let mut bitmap = Vec::with_capacity(optimized.serialized_size());
+    let written = optimized.serialize_into(&mut bitmap);
+    written.map_err(|e| Error::new(Kind::Internal, format!("a bitmap could not be written: {e}")))?;
+    Ok(frame(&bitmap))
 }
 
 /// The blob around the bytes of a bitmap: length, magic and checksum.
@@ -113,6 +134,17 @@ mod tests {
         assert!(blob(&found).len() < bytes + 200);
         assert_eq!(positions(&blob(&found), found.len()).unwrap(), found);
         assert_eq!(positions(&blob(&RoaringTreemap::new()), 0).unwrap().len(), 0);
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let mut found: RoaringTreemap = (0..1_000_000).filter(|at| at % 7 == 0 || at % 100_000 < 30_000).collect();
+        found.extend([(3 << 32) + 1, (1 << 40) + 5]);
+        for positions in [&RoaringTreemap::new(), &[5].into_iter().collect(), &found] {
+            assert_eq!(super::positions(&super::blob(positions).unwrap(), positions.len()).unwrap(), *positions);
+        }
+        let all: RoaringTreemap = (0..1_000_000).collect();
+        assert!(super::blob(&all).unwrap().len() < 400);
     }
 
     #[test]

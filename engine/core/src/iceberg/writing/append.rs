@@ -1,8 +1,8 @@
-//! New data files -> manifests of their own, one spec a call.
+//! New data files, or new files of row deletes, -> manifests of their own, one spec a call.
 //!
 //! ```json
 //! {"format_version": 2, "schema": {...}, "spec": {...}, "snapshot_id": 1, "prefix": "s3://b/t/metadata/<uuid>-m",
-//!  "target_size": 8388608, "data_sequence_number": null}
+//!  "target_size": 8388608, "data_sequence_number": null, "deletes": false}
 //! ```
 //!
 //! The answer: `{"manifests": [descriptor, ...], "files": 3, "rows": 30, "bytes": 3000, "partitions": 1}`.
@@ -30,6 +30,9 @@ struct Request {
     prefix: String,
     target_size: usize,
     data_sequence_number: Option<i64>,
+    /// The files are of row deletes
+    #[serde(default)]
+    deletes: bool,
 }
 
 #[derive(Default, Serialize)]
@@ -60,7 +63,9 @@ fn encode(files: &[String], asked: &Request, cancel: &Cancel) -> Result<(Answer,
     let layout = Layout::new(asked.format_version, &asked.schema, &asked.spec)?;
     let (mut answer, mut written) = (Answer::default(), Vec::new());
     let (mut paths, mut partitions) = (HashSet::new(), HashSet::new());
-    let mut writer = ManifestWriter::new(&layout);
+    let begin = || if asked.deletes { ManifestWriter::of_deletes(&layout) } else { ManifestWriter::new(&layout) };
+    let parse = if asked.deletes { DataFile::of_deletes } else { DataFile::from_json };
+    let mut writer = begin();
     let close = |writer: ManifestWriter, answer: &mut Answer, written: &mut Vec<Bytes>| {
         let path = format!("{}{}.avro", asked.prefix, answer.manifests.len());
         let (descriptor, bytes) = writer.finish(path, asked.snapshot_id)?;
@@ -72,20 +77,20 @@ fn encode(files: &[String], asked: &Request, cancel: &Cancel) -> Result<(Answer,
         if at % 1024 == 0 {
             cancel.check()?;
         }
-        let file = DataFile::from_json(text, layout.spec.id, &layout.types)?;
-        if !paths.insert(file.path.clone()) {
+        let file = parse(text, layout.spec.id, &layout.types)?;
+        if !paths.insert(file.place()) {
             return Err(Error::new(Kind::InvalidArgument, "a file is given twice").at(file.path));
         }
         partitions.insert(format!("{:?}", file.partition));
         answer.files += 1;
         answer.rows += file.record_count;
-        answer.bytes += file.file_size;
+        answer.bytes += file.own_size();
         let sequence_number = asked.data_sequence_number;
         let snapshot_id = Some(asked.snapshot_id);
         let entry = Entry { status: Status::Added, snapshot_id, sequence_number, file_sequence_number: None, file };
         writer.add(&entry)?;
         if writer.len() >= asked.target_size {
-            let full = std::mem::replace(&mut writer, ManifestWriter::new(&layout));
+            let full = std::mem::replace(&mut writer, begin());
             close(full, &mut answer, &mut written)?;
         }
     }

@@ -83,6 +83,9 @@ struct Json {
     split_offsets: Option<Vec<i64>>,
     sort_order_id: Option<i64>,
     first_row_id: Option<i64>,
+    referenced_data_file: Option<String>,
+    content_offset: Option<i64>,
+    content_size_in_bytes: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -96,14 +99,38 @@ impl DataFile {
     pub(super) fn from_json(text: &str, spec_id: i32, types: &[Option<Type>]) -> Result<DataFile> {
         let json: Json = serde_json::from_str(text).map_err(|e| invalid(format!("not a data file: {e}")))?;
         let path = json.file_path.clone();
+        if json.content.as_deref().is_some_and(|content| content != "data") {
+            return Err(invalid("a delete file, expected a data file").at(path));
+        }
         file(json, spec_id, types).map_err(|e| e.at(path))
+    }
+
+    /// The same of a file of position deletes, or of a deletion vector in one.
+    pub(super) fn of_deletes(text: &str, spec_id: i32, types: &[Option<Type>]) -> Result<DataFile> {
+        let mut json: Json = serde_json::from_str(text).map_err(|e| invalid(format!("not a delete file: {e}")))?;
+        let path = json.file_path.clone();
+        if json.content.as_deref() != Some("position-deletes") {
+            return Err(invalid(format!("its content is {:?}, expected position-deletes", json.content)).at(path));
+        }
+        let (content_offset, content_size) = (json.content_offset, json.content_size_in_bytes);
+        let referenced_data_file = json.referenced_data_file.take();
+        let deletes = Deletes { content: 1, equality_ids: None, referenced_data_file, content_offset, content_size };
+        let file = file(json, spec_id, types).map_err(|e| e.at(path))?;
+        Ok(DataFile { deletes: Some(deletes), ..file })
+    }
+
+    /// Bytes that are its own: a deletion vector's within its file.
+    pub(super) fn own_size(&self) -> i64 {
+        self.deletes.as_ref().and_then(|deletes| deletes.content_size).unwrap_or(self.file_size)
+    }
+
+    /// What no two entries share: the place of a deletion vector within its file too.
+    pub(super) fn place(&self) -> (String, Option<i64>) {
+        (self.path.clone(), self.deletes.as_ref().and_then(|deletes| deletes.content_offset))
     }
 }
 
 fn file(json: Json, spec_id: i32, types: &[Option<Type>]) -> Result<DataFile> {
-    if json.content.as_deref().is_some_and(|content| content != "data") {
-        return Err(invalid("a delete file, expected a data file"));
-    }
     if json.spec_id != spec_id || json.partition.len() != types.len() {
         let (found, fields) = (json.spec_id, json.partition.len());
         let message = format!(

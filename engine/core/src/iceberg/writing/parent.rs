@@ -72,10 +72,12 @@ impl Descriptor {
             sequence_number: self.sequence_number.unwrap_or(0),
             added_files: count(self.files[0]),
             existing_files: count(self.files[1]),
+            deleted_files: count(self.files[2]),
             added_rows: count(self.rows[0]),
             existing_rows: count(self.rows[1]),
             partitions: summaries.collect(),
             first_row_id: self.first_row_id,
+            added_snapshot_id: self.snapshot_id,
         }
     }
 }

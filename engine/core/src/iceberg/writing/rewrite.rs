@@ -4,18 +4,20 @@
 //! {"table": "db.t", "format_version": 2, "schema": {...}, "specs": [...], "snapshot_id": 2, "prefix": "s3://...-m1-",
 //!  "manifest_list": "s3://...", "manifests": [], "rule": "all" | "filter" | "partitions" | "listed", "files_spec": 0,
 //!  "rewritten": [path, ...], "concurrent": [snapshot id, ...], "isolation": "serializable" | "snapshot",
-//!  "only_rewritten": false, "keeps_sequence": false, "dry": false}
+//!  "only_rewritten": false, "marked": [path, ...], "keeps_sequence": false,
+//!  "guards_removed": false, "dry": false}
 //! ```
 //!
 //! `rewritten` are files whose surviving rows were written elsewhere, `concurrent` the snapshots that came after the one
 //! that the change was made from: what they added is a conflict (serializable) or stays (snapshot). `only_rewritten`: of
-//! what is selected nothing but the rewritten files goes. `keeps_sequence`: what was written in their place has the
+//! what is selected nothing but the rewritten files goes. `guards_removed`: row deletes that came
+//! since are looked for in files that go as a whole, too. `keeps_sequence`: what was written in their place has the
 //! sequence number of the snapshot that it was read from (see `later_deletes`). The answer:
 //!
 //! ```json
 //! {"replaced": [path], "manifests": [descriptor], "files": 1, "rows": 10, "bytes": 100, "partitions": 1,
 //!  "partial": [path], "missing": [path], "fingerprint": "2-7f...", "conflict": {"snapshot_id": 3, "path": "..."},
-//!  "deletes": {"snapshot_id": 3, "path": "..."}, "vectors": 0}
+//!  "deletes": {"snapshot_id": 3, "path": "..."}, "vectors": 0, "vector_rows": 0, "vector_bytes": 0}
 //! ```
 //!
 //! `fingerprint` stands for the selected files that were there before: if it differs from that of the snapshot that the
@@ -66,6 +68,10 @@ struct Request {
     #[serde(default)]
     only_rewritten: bool,
     #[serde(default)]
+    marked: HashSet<String>,
+    #[serde(default)]
+    guards_removed: bool,
+    #[serde(default)]
     keeps_sequence: bool,
     #[serde(default)]
     dry: bool,
@@ -92,6 +98,8 @@ struct Answer {
     conflict: Option<Conflict>,
     deletes: Option<Conflict>,
     vectors: usize,
+    vector_rows: i64,
+    vector_bytes: i64,
 }
 
 #[derive(Clone, Serialize)]
@@ -160,16 +168,21 @@ pub async fn rewrite_manifests(
     }
     let outcomes: Vec<Outcome> = stream::iter(work).buffered(CONCURRENT_MANIFESTS).try_collect().await?;
     let written: Vec<Rewritten> = outcomes.iter().flat_map(|outcome| outcome.rewritten.clone()).collect();
-    let removed: HashSet<String> = outcomes.iter().flat_map(|outcome| outcome.removed.clone()).collect();
+    let mut removed: HashSet<String> = outcomes.iter().flat_map(|outcome| outcome.removed.clone()).collect();
+    if rewrite.names_removed {
+        removed.extend(rewrite.asked.marked.iter().cloned());
+    }
     let mut answer = rewrite.answer(outcomes);
     let asked = &rewrite.asked;
     if !removed.is_empty() {
         let place = vectors::Place { prefix: format!("{}d", asked.prefix), snapshot_id: asked.snapshot_id };
         let done = vectors::remove(store, deletes.clone(), removed, place, &rewrite.layouts, cancel).await?;
-        for (replaced, descriptor) in done {
-            answer.vectors += descriptor.files[2].unwrap_or(0) as usize;
-            answer.replaced.push(replaced);
-            answer.manifests.push(descriptor);
+        for each in done {
+            answer.vectors += each.descriptor.files[2].unwrap_or(0) as usize;
+            answer.vector_rows += each.descriptor.rows[2].unwrap_or(0);
+            answer.vector_bytes += each.bytes;
+            answer.replaced.push(each.replaced);
+            answer.manifests.push(each.descriptor);
         }
     }
     if !written.is_empty() && !asked.concurrent.is_empty() {
@@ -246,10 +259,10 @@ impl Rewrite {
         }
         outcome.selected += 1;
         outcome.fingerprint = outcome.fingerprint.wrapping_add(hash(path));
-        if self.asked.rewritten.contains(path) {
+        if self.asked.rewritten.contains(path) || self.asked.marked.contains(path) {
             let partition = tuple(&entry.file.partition, &layout.types);
             outcome.rewritten.push(Rewritten { path: path.clone(), spec_id: layout.spec.id, partition });
-            return true;
+            return !self.asked.marked.contains(path);
         }
         if self.asked.only_rewritten {
             return false;
@@ -257,7 +270,12 @@ impl Rewrite {
         if fate == Fate::Partial {
             outcome.partial.push(path.clone());
         }
-        fate == Fate::Whole
+        let goes = fate == Fate::Whole;
+        if goes && self.asked.guards_removed && !self.asked.concurrent.is_empty() {
+            let partition = tuple(&entry.file.partition, &layout.types);
+            outcome.rewritten.push(Rewritten { path: path.clone(), spec_id: layout.spec.id, partition });
+        }
+        goes
     }
 
     /// Entries that stay become existing ones, those that go are marked deleted; what was deleted before is left out.
@@ -288,7 +306,7 @@ impl Rewrite {
     fn answer(&self, outcomes: Vec<Outcome>) -> Answer {
         let mut answer = Answer::default();
         let (mut partitions, mut selected, mut fingerprint) = (HashSet::new(), 0, 0u64);
-        let mut missing: BTreeSet<String> = self.asked.rewritten.iter().cloned().collect();
+        let mut missing: BTreeSet<String> = self.asked.rewritten.union(&self.asked.marked).cloned().collect();
         for outcome in outcomes {
             answer.replaced.extend(outcome.replaced);
             answer.manifests.extend(outcome.written.map(|(descriptor, _)| descriptor));

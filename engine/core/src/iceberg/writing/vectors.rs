@@ -24,7 +24,15 @@ pub(super) struct Place {
     pub(super) snapshot_id: i64,
 }
 
-/// Writes delete manifests again without the vectors of these data files: (what is replaced, what replaces it).
+/// A manifest that was written again.
+pub(super) struct Without {
+    pub(super) replaced: String,
+    pub(super) descriptor: Descriptor,
+    /// Bytes of the vectors that went
+    pub(super) bytes: i64,
+}
+
+/// Writes delete manifests again without the vectors of these data files.
 pub(super) async fn remove(
     store: &Store,
     manifests: Vec<Descriptor>,
@@ -32,7 +40,7 @@ pub(super) async fn remove(
     place: Place,
     layouts: &HashMap<i32, Layout>,
     cancel: &Cancel,
-) -> Result<Vec<(String, Descriptor)>> {
+) -> Result<Vec<Without>> {
     let read = manifests.into_iter().map(|manifest| {
         let store = store.clone();
         async move { store.read(&manifest.path, None).await.map(|bytes| (manifest, bytes)) }
@@ -47,22 +55,22 @@ pub(super) async fn remove(
         let entries = existing::entries(&bytes, &manifest, &layout.spec, &layout.types, cancel);
         let path = format!("{}{}.avro", place.prefix, done.len());
         let without = without(layout, entries.map_err(|e| e.at(&manifest.path))?, &removed, path, place.snapshot_id)?;
-        if let Some((descriptor, bytes)) = without {
-            store.put(&descriptor.path, bytes).await?;
-            done.push((manifest.path, descriptor));
+        if let Some((descriptor, written, bytes)) = without {
+            store.put(&descriptor.path, written).await?;
+            done.push(Without { replaced: manifest.path, descriptor, bytes });
         }
     }
     Ok(done)
 }
 
-/// A manifest whose vectors of these data files are marked deleted; None if it has none of them.
+/// A manifest whose vectors of these data files are marked deleted, and their bytes; None if it has none of them.
 fn without(
     layout: &Layout,
     entries: Vec<Entry>,
     removed: &HashSet<String>,
     path: String,
     snapshot_id: i64,
-) -> Result<Option<(Descriptor, Bytes)>> {
+) -> Result<Option<(Descriptor, Bytes, i64)>> {
     let goes = |entry: &Entry| {
         let deletes = entry.file.deletes.as_ref().filter(|deletes| deletes.content_offset.is_some());
         let of = deletes.and_then(|deletes| deletes.referenced_data_file.as_ref());
@@ -72,16 +80,18 @@ fn without(
         return Ok(None);
     }
     let mut writer = ManifestWriter::of_deletes(layout);
+    let mut gone = 0i64;
     for mut entry in entries.into_iter().filter(|entry| entry.status != Status::Deleted) {
         let goes = goes(&entry);
         entry.status = if goes { Status::Deleted } else { Status::Existing };
         if goes {
             entry.snapshot_id = Some(snapshot_id);
+            gone = gone.saturating_add(entry.file.own_size());
         }
         writer.add(&entry)?;
     }
     let (descriptor, bytes) = writer.finish(path, snapshot_id)?;
-    Ok(Some((descriptor, Bytes::from(bytes))))
+    Ok(Some((descriptor, Bytes::from(bytes), gone)))
 }
 
 #[cfg(test)]
@@ -117,7 +127,9 @@ mod tests {
         let layout = Layout::new(3, &schema, &json!({"spec-id": 0, "fields": []})).unwrap();
         let entries = vec![vector("a", Some(4)), vector("b", Some(44)), vector("a", None)];
         let removed = HashSet::from(["a".to_string()]);
-        let (descriptor, bytes) = without(&layout, entries, &removed, "m.avro".to_string(), 9).unwrap().unwrap();
+        let written = without(&layout, entries, &removed, "m.avro".to_string(), 9).unwrap();
+        let (descriptor, bytes, gone) = written.unwrap();
+        assert_eq!(gone, 40);
         assert_eq!((descriptor.content, descriptor.files), (1, [Some(0), Some(2), Some(1)]));
         let found = existing::entries(&bytes, &descriptor, &layout.spec, &layout.types, &Cancel::default()).unwrap();
         let of = |entry: &Entry| (entry.status, entry.snapshot_id, entry.sequence_number, entry.file.deletes.clone());

@@ -16,7 +16,7 @@ use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use arrow_schema::Schema;
 use futures::{StreamExt, TryStreamExt};
 use roaring::RoaringTreemap;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::arena::Share;
 use crate::error::{Error, Kind, Result};
@@ -27,6 +27,8 @@ use crate::load::open::Group;
 use crate::load::{Context, FileTask, LoadRequest};
 use crate::metrics::LoadMetrics;
 use crate::parquet::mapping::{Matching, NameMapping, Wanted};
+use crate::runtime::Cancel;
+use crate::store::Store;
 
 pub(crate) use equality::apply as apply_values;
 
@@ -69,20 +71,53 @@ pub(crate) async fn read(context: &Arc<Context>, files: &[FileTask]) -> Result<D
         return Ok(deletes);
     }
     context.metrics.deletes.files.add(needed.len() as u64);
-    let (vectors, others): (Vec<_>, Vec<_>) = needed.into_iter().partition(|each| each.file.kind == DeleteKind::Vector);
     let (by_value, by_position): (Vec<_>, Vec<_>) =
-        others.into_iter().partition(|each| each.file.kind == DeleteKind::Equality);
-    let mut read: Vec<_> = positions::of_vectors(context, vectors);
-    read.extend(by_position.into_iter().map(|each| positions::of_file(context, each)));
-    let found = futures::stream::iter(read).buffer_unordered(CONCURRENT_FILES).try_collect::<Vec<_>>();
-    let (found, tables) = futures::try_join!(found, equality::read(context, by_value))?;
-    for (key, positions) in found.into_iter().flatten() {
+        needed.into_iter().partition(|each| each.file.kind == DeleteKind::Equality);
+    let (found, tables) = futures::try_join!(read_positions(context, by_position), equality::read(context, by_value))?;
+    for (key, positions) in found {
         let bytes = positions.serialized_size() as u64;
         deletes._held.push(context.account.take(bytes)?);
         deletes.positions.insert(key, positions);
     }
     deletes.equality = tables;
     Ok(deletes)
+}
+
+/// Reads position delete files and vectors.
+async fn read_positions(context: &Arc<Context>, needed: Vec<Needed>) -> Result<positions::Found> {
+    let (vectors, files): (Vec<_>, Vec<_>) = needed.into_iter().partition(|each| each.file.kind == DeleteKind::Vector);
+    let mut read: Vec<_> = positions::of_vectors(context, vectors);
+    read.extend(files.into_iter().map(|each| positions::of_file(context, each)));
+    let found = futures::stream::iter(read).buffer_unordered(CONCURRENT_FILES).try_collect::<Vec<_>>().await?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+/// The rows of data files that vectors and position deletes delete, by location; what equality deletes delete is not
+/// looked at. `options`: threads and memory limit, as in a load's request.
+pub async fn deleted_positions(
+    store: &Store,
+    files: &[FileTask],
+    options: &Value,
+    cancel: &Cancel,
+) -> Result<HashMap<Arc<str>, RoaringTreemap>> {
+    let request = nothing(&[], options)?;
+    let context = Arc::new(Context::new(store, request, Predicate::True, cancel, &Arc::default()));
+    let mut by_position = needed(files);
+    by_position.retain(|each| each.file.kind != DeleteKind::Equality);
+    let mut deleted: HashMap<Arc<str>, RoaringTreemap> = HashMap::new();
+    let mut held = Vec::new();
+    for ((_, path), positions) in read_positions(&context, by_position).await? {
+        held.push(context.account.take(positions.serialized_size() as u64)?);
+        *deleted.entry(path).or_default() |= positions;
+    }
+    Ok(deleted)
+}
+
+/// A request without columns, for reading delete files.
+fn nothing(fields: &[NestedField], options: &Value) -> Result<LoadRequest> {
+    let names = NameMapping::of_schema(fields);
+    let wanted = Wanted { schema: Schema::empty(), defaults: Arc::default(), names, matching: Matching::FieldIds };
+    LoadRequest::with(wanted, Arc::new(Schema::empty()), options)
 }
 
 fn needed(files: &[FileTask]) -> Vec<Needed> {
@@ -158,11 +193,8 @@ fn without(bitmaps: &[&RoaringTreemap], first_row: u64, rows: usize) -> Option<B
 impl Context {
     /// A context for reading a delete file: it shares this load's bounds, and has metrics of its own.
     fn for_deletes(&self, fields: &[NestedField], predicate: Predicate) -> Result<Arc<Context>> {
-        let nothing = Arc::new(Schema::empty());
-        let names = NameMapping::of_schema(fields);
-        let wanted = Wanted { schema: Schema::empty(), defaults: Arc::default(), names, matching: Matching::FieldIds };
         let bounds = json!({"threads": self.request.threads, "memory_limit": self.request.memory_limit});
-        let mut request = LoadRequest::with(wanted, nothing, &bounds)?;
+        let mut request = nothing(fields, &bounds)?;
         request.reference = self.request.reference;
         request.all_columns = true;
         Ok(Arc::new(Context {

@@ -25,7 +25,7 @@ use crate::load::open::Group;
 use crate::load::{Context, open};
 
 /// Deleted positions by delete file and data file.
-type Found = Vec<((usize, Arc<str>), RoaringTreemap)>;
+pub(super) type Found = Vec<((usize, Arc<str>), RoaringTreemap)>;
 type Reading = BoxFuture<'static, Result<Found>>;
 
 /// Data files up to which a delete file's statistics are tested for each; beyond, for their range.

@@ -11,6 +11,7 @@
 mod bits;
 mod codec;
 mod delta;
+mod dictionary;
 mod fixed;
 mod hybrid;
 mod levels;
@@ -30,6 +31,7 @@ use parquet::basic::Compression;
 
 use crate::error::{Error, Kind};
 
+pub use dictionary::holds_any;
 pub use plan::{Plan, Values};
 pub use walk::Decoder;
 

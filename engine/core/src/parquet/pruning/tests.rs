@@ -9,6 +9,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::data_type::{ByteArray, FixedLenByteArray};
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use parquet::file::properties::WriterProperties;
+use parquet::file::statistics::Statistics;
 use parquet::schema::parser::parse_message_type;
 use parquet::schema::types::SchemaDescriptor;
 

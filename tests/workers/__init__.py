@@ -1,0 +1,1 @@
+"""Shards in other processes, without Metaflow."""
