@@ -145,10 +145,21 @@ def folder(server_dir: Path) -> Path:
     return server_dir / "legacy" / f"t{next(_NAMES)}"
 
 
-def test_legacy_tables_of_sparks(beside: Beside, folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("stored", "writer"),
+    [
+        ("parquet", ""),
+        ("orc", "spark.sql.hive.convertMetastoreOrc=true"),
+        ("orc", "spark.sql.hive.convertMetastoreOrc=false"),
+    ],
+    ids=["parquet", "orc", "orc-by-hive"],
+)
+def test_legacy_tables_of_sparks(beside: Beside, folder: Path, stored: str, writer: str) -> None:
     name, spark = f"default.legacy{next(_NAMES)}", beside.spark
+    if writer:
+        spark.sql(f"set {writer}")
     spark.sql(
-        f"create table spark_catalog.{name} ({LEGACY}) partitioned by (ds date, code string, h int) stored as parquet "
+        f"create table spark_catalog.{name} ({LEGACY}) partitioned by (ds date, code string, h int) stored as {stored} "
         f"location 'file://{folder}'"
     )
     keys = "date_add(date '2026-01-01', int(id % 2)), if(id % 5 = 0, null, concat('0', id % 3, '/ =')), int(id % 2)"

@@ -1,6 +1,6 @@
-"""Data and delete files in Avro and ORC, by fastavro and PyArrow: every type, evolution, filters, row deletes, shards.
+"""Data and delete files in Avro, by fastavro: every type, evolution, filters, row deletes, shards.
 
-They are the oracles of what a file holds; what may be in one is the spec's Appendix A.
+It is the oracle of what a file holds; what may be in one is the spec's Appendix A.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any
 
 import fastavro
 import pyarrow
-import pyarrow.orc
 import pytest
 from headrace.errors import HeadraceError, UnsupportedError
 from pyiceberg.manifest import FileFormat
@@ -247,94 +246,3 @@ def test_what_is_not_read_is_refused_when_planned(tmp_path: Path, format_: str, 
     with pytest.raises(UnsupportedError, match=named) as raised:
         made.table.scan()
     assert location in str(raised.value)
-
-
-def orc_field(name: str, kind: pyarrow.DataType, field: Any, ids: bool = True) -> pyarrow.Field:
-    """A column with Iceberg's attributes, which PyArrow writes from a field's metadata."""
-    metadata = {"iceberg.id": str(field.field_id)} if ids else {}
-    if name == "key":
-        kind, metadata = pyarrow.binary(), metadata | {"iceberg.binary-type": "UUID"}
-    if name == "fixed":
-        kind, metadata = pyarrow.binary(), metadata | {"iceberg.binary-type": "FIXED", "iceberg.length": "5"}
-    if name == "clock":
-        kind, metadata = pyarrow.int64(), metadata | {"iceberg.long-type": "TIME"}
-    inner = field.type
-    if pyarrow.types.is_struct(kind):
-        kind = pyarrow.struct(
-            [orc_field(each.name, kind.field(at).type, each, ids) for at, each in enumerate(inner.fields)]
-        )
-    elif pyarrow.types.is_map(kind):
-        key = orc_field("key", kind.key_type, inner.key, ids).with_nullable(False)
-        kind = pyarrow.map_(key, orc_field("value", kind.item_type, inner.value, ids))
-    elif pyarrow.types.is_large_list(kind) or pyarrow.types.is_list(kind):
-        kind = pyarrow.list_(orc_field("element", kind.value_type, inner.element, ids))
-    elif kind in (pyarrow.string_view(), pyarrow.large_string()):
-        kind = pyarrow.string()
-    elif kind in (pyarrow.binary_view(), pyarrow.large_binary()):
-        kind = pyarrow.binary()
-    elif pyarrow.types.is_timestamp(kind):
-        kind = pyarrow.timestamp("ns", kind.tz)
-    return pyarrow.field(name, kind, metadata=metadata)
-
-
-def microseconds(clock: datetime.time | None) -> int | None:
-    return None if clock is None else (datetime.datetime.combine(EPOCH, clock) - MIDNIGHT) // MICROSECOND
-
-
-def write_orc(made: HandMade, name: str, rows: list[dict[str, Any]], ids: bool = True, codec: str = "zlib") -> str:
-    path = made.place(name)
-    shown = pyarrow.table(made.table.scan(limit=0).load()).schema
-    fields = made.table.metadata.schema.fields
-    schema = pyarrow.schema([orc_field(each.name, shown.field(each.name).type, each, ids) for each in fields])
-    plain = [row | ({"clock": microseconds(row["clock"])} if "clock" in row else {}) for row in rows]
-    pyarrow.orc.write_table(pyarrow.Table.from_pylist(plain, schema=schema), path, compression=codec)
-    return f"file://{path}"
-
-
-EPOCH = datetime.date(1970, 1, 1)
-MIDNIGHT = datetime.datetime(1970, 1, 1)
-MICROSECOND = datetime.timedelta(microseconds=1)
-
-
-@pytest.mark.parametrize("ids", [True, False], ids=["ids", "names"])
-@pytest.mark.parametrize("codec", ["uncompressed", "zlib", "snappy", "lz4", "zstd"])
-def test_every_type_of_orc(everything: HandMade, ids: bool, codec: str) -> None:
-    first = plain(FIRST)
-    location = write_orc(everything, "a.orc", [first, plain(SECOND)], ids, codec)
-    everything.add(location, 2, "orc")
-
-    found = pyarrow.table(everything.table.load())
-
-    assert found.to_pylist() == [first, plain(SECOND)]
-    assert found.schema.field("key").type == pyarrow.binary(16)
-    assert everything.rows(filter="money < 0 and text like 'sp%'", columns=["small"]) == [{"small": -(2**31)}]
-
-
-def test_orc_evolves_is_deleted_from_and_sharded(tmp_path: Path) -> None:
-    made = HandMade(tmp_path / "made", {"id": "int", "dropped": "string"})
-    location = write_orc(made, "old.orc", [{"id": each, "dropped": "x"} for each in range(1000)])
-    made.add(location, 1000, "orc")
-    with made.table.update_schema() as change:
-        change.promote("id", "long").rename("id", "key").drop("dropped").add("new", "double")
-    made.append(pyarrow.table({"key": [5000], "new": [0.5]}))
-    made.commit(made.delete_positions([(location, 0), (location, 999)]))
-    made.commit(made.delete_values(pyarrow.table({"id": [998]}), {"id": 1}))
-
-    found = sorted(made.rows(), key=lambda row: row["key"])
-    assert [row["key"] for row in found] == [*range(1, 998), 5000]
-    assert {row["new"] for row in found} == {None, 0.5}
-    parts = [each for shard in made.table.scan().shards(7) for each in pyarrow.table(shard.load())["key"].to_pylist()]
-    assert sorted(parts) == [*range(1, 998), 5000]
-    assert made.rows(filter="key < 3", columns=["_pos"]) == [{"_pos": 1}, {"_pos": 2}]
-
-
-def test_damaged_orc_is_refused_by_name(tmp_path: Path) -> None:
-    made = HandMade(tmp_path / "made", {"id": "long"})
-    location = write_orc(made, "data.orc", [{"id": each} for each in range(10_000)])
-    made.add(location, 10_000, "orc")
-    path = Path(location.removeprefix("file://"))
-    whole = path.read_bytes()
-    for damaged in (whole[:-20], whole[:300], b"ORC" + bytes(100), whole[:-1] + b"\xff", b"ORC" + whole[200:]):
-        path.write_bytes(damaged[:3] + bytes(len(whole) - len(damaged)) + damaged[3:])
-        with pytest.raises(HeadraceError, match=r"data\.orc"):
-            made.rows()

@@ -9,12 +9,14 @@ mod orc;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::Schema;
+use arrow_schema::{SchemaRef, TimeUnit};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
+use crate::arena::{Account, Share};
 use crate::error::{Error, Kind, Result};
+use crate::formats::orc::OrcFile;
 use crate::iceberg::avro::AvroFile;
 use crate::runtime::Cancel;
 
@@ -47,28 +49,61 @@ impl Format {
         }
     }
 
-    /// The rows of a file of this format as a Parquet file.
-    pub fn to_parquet(self, bytes: Bytes, cancel: &Cancel) -> Result<Bytes> {
-        let (schema, batches) = match self {
+    /// The rows of a file of this format as a Parquet file. `unit` is that of timestamps of which the file does not say it;
+    /// memory is counted on `account` until it is done.
+    pub fn to_parquet(self, bytes: Bytes, unit: TimeUnit, account: &Account, cancel: &Cancel) -> Result<Bytes> {
+        match self {
             Format::Avro => {
                 let batch = AvroFile::open(&bytes)?.records(cancel)?;
-                (batch.schema(), vec![batch])
+                let mut made = Made::new(batch.schema(), account)?;
+                made.add(&batch)?;
+                made.finish()
             }
-            Format::Orc => orc::read(bytes, cancel)?,
-        };
-        write(&schema, &batches)
+            Format::Orc => {
+                let file = OrcFile::open(bytes, unit, account)?;
+                let mut made = Made::new(Arc::clone(file.schema()), account)?;
+                file.each_batch(account, cancel, |batch| made.add(batch))?;
+                made.finish()
+            }
+        }
     }
 }
 
-fn write(schema: &Arc<Schema>, batches: &[RecordBatch]) -> Result<Bytes> {
-    let wrong = |e: parquet::errors::ParquetError| Error::new(Kind::InvalidData, format!("the file's rows: {e}"));
-    let properties = WriterProperties::builder()
-        .set_dictionary_enabled(false)
-        .set_statistics_enabled(EnabledStatistics::None)
-        .set_offset_index_disabled(true)
-        .set_max_row_group_row_count(None)
-        .build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(schema), Some(properties)).map_err(wrong)?;
-    batches.iter().try_for_each(|batch| writer.write(batch)).map_err(wrong)?;
-    writer.into_inner().map(Bytes::from).map_err(wrong)
+/// A Parquet file that is being made.
+struct Made<'a> {
+    writer: ArrowWriter<Vec<u8>>,
+    account: &'a Account,
+    shares: Vec<Share>,
+    counted: u64,
+}
+
+impl Made<'_> {
+    fn new(schema: SchemaRef, account: &Account) -> Result<Made<'_>> {
+        let properties = WriterProperties::builder()
+            .set_dictionary_enabled(false)
+            .set_statistics_enabled(EnabledStatistics::None)
+            .set_offset_index_disabled(true)
+            .set_max_row_group_row_count(None)
+            .build();
+        let writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties)).map_err(wrong)?;
+        Ok(Made { writer, account, shares: Vec::new(), counted: 0 })
+    }
+
+    fn add(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.writer.write(batch).map_err(wrong)?;
+        let held = self.writer.memory_size() as u64;
+        if held > self.counted {
+            self.shares.push(self.account.take(held - self.counted)?);
+            self.counted = held;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Bytes> {
+        self.writer.into_inner().map(Bytes::from).map_err(wrong)
+    }
+}
+
+fn wrong(error: parquet::errors::ParquetError) -> Error {
+    Error::new(Kind::InvalidData, format!("the file's rows: {error}"))
 }

@@ -5,12 +5,15 @@
 
 use std::sync::Arc;
 
+use arrow_schema::TimeUnit;
+
 use crate::arena::Share;
 use crate::error::{Error, Kind, Result};
 use crate::fetch::PinnedObject;
 use crate::formats::Format;
 use crate::load::Context;
 use crate::parquet::footer::{self, Footer};
+use crate::parquet::mapping::Matching;
 
 /// A file's footer.
 pub(crate) struct Opened {
@@ -46,8 +49,12 @@ async fn made(context: &Arc<Context>, object: &PinnedObject) -> Result<Option<Op
     let Some(format) = Format::of_bytes(&start) else { return Ok(None) };
     let read = context.account.take(size).map_err(place)?;
     let whole = object.read_range(0..size).await?;
-    let cancel = context.cancel.clone();
-    let footer = context.decode(move || footer::of_bytes(format.to_parquet(whole, &cancel)?)).await.map_err(place)?;
+    let (cancel, account) = (context.cancel.clone(), context.account.clone());
+    // Hive's timestamps have nanoseconds, and its files do not say so.
+    let is_iceberg = context.request.wanted.matching == Matching::FieldIds;
+    let unit = if is_iceberg { TimeUnit::Microsecond } else { TimeUnit::Nanosecond };
+    let make = move || footer::of_bytes(format.to_parquet(whole, unit, &account, &cancel)?);
+    let footer = context.decode(make).await.map_err(place)?;
     drop(read);
     let made = context.account.take(footer.file_size).map_err(place)?;
     Ok(Some(Opened { footer, made: Some(made) }))
