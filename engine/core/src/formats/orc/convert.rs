@@ -4,15 +4,15 @@
 
 use std::sync::Arc;
 
+use arrow_59::datatypes::SchemaRef as DecodedSchema;
+use arrow_59::ipc::writer::StreamWriter;
+use arrow_59::record_batch::RecordBatch as DecodedBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, TimestampMicrosecondType, TimestampNanosecondType};
 use arrow_array::{Array, ArrayRef, ListArray, MapArray, PrimitiveArray, RecordBatch, RecordBatchOptions, StructArray};
 use arrow_buffer::Buffer;
 use arrow_cast::{CastOptions, cast_with_options};
 use arrow_ipc::reader::StreamDecoder;
-use arrow_59::datatypes::SchemaRef as DecodedSchema;
-use arrow_59::ipc::writer::StreamWriter;
-use arrow_59::record_batch::RecordBatch as DecodedBatch;
 use arrow_schema::{DataType, FieldRef, Fields, Schema, TimeUnit};
 
 use super::damaged;
@@ -49,7 +49,8 @@ fn conformed(array: &ArrayRef, field: &FieldRef) -> Result<ArrayRef> {
             Ok(Arc::new(made.map_err(damaged)?))
         }
         DataType::Map(entries, sorted) => {
-            let (map, DataType::Struct(fields)) = (array.as_map_opt().ok_or_else(unexpected)?, entries.data_type()) else {
+            let (map, DataType::Struct(fields)) = (array.as_map_opt().ok_or_else(unexpected)?, entries.data_type())
+            else {
                 return Err(unexpected());
             };
             let pairs: ArrayRef = Arc::new(map.entries().clone());

@@ -1,12 +1,13 @@
 //! ORC files -> Arrow batches with Iceberg's field ids.
 //!
 //! The crate `orc-rust` decodes; it trusts what a file claims of itself, so it is given a stripe at a time, decompressed
-//! and checked by us ([`tail`], [`codec`], [`stripe`], [`lengths`]), and its panics end here. It stands on another version
+//! and checked by us ([`tail`], [`codec`], [`stripe`], [`runs`], [`moments`]), and its panics end here. It stands on another version
 //! of Arrow, which is met through IPC ([`convert`]). [`types`] reads what Iceberg means by ORC's types. Must not know: tables.
 
 mod codec;
 mod convert;
-mod lengths;
+mod moments;
+mod runs;
 mod stripe;
 mod tail;
 mod types;
@@ -73,10 +74,10 @@ impl OrcFile {
         take: &mut impl FnMut(&RecordBatch) -> Result<()>,
     ) -> Result<()> {
         let builder = ArrowReaderBuilder::try_new(plain.file).map_err(damaged)?.with_batch_size(plain.batch_rows);
-        let hint = Arc::new(types::to_decode(&builder.schema()));
-        for batch in builder.with_schema(Arc::clone(&hint)).build() {
+        let decoded = builder.schema();
+        for batch in builder.build() {
             cancel.check()?;
-            take(&convert::batch(&batch.map_err(damaged)?, &hint, &self.schema)?)?;
+            take(&convert::batch(&batch.map_err(damaged)?, &decoded, &self.schema)?)?;
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! A stripe -> a file of that one stripe without compression, in which every length is known to be true.
 //!
 //! Spec: "Stripes". What a stripe's footer and its streams claim (rows, elements, bytes of strings) is held against the
-//! bytes that are there and against the load's memory. Must not know: values. Neighbours: [`super::codec`], [`super::lengths`].
+//! bytes that are there and against the load's memory. Must not know: values. Neighbours: [`super::codec`], [`super::runs`],
+//! [`super::moments`].
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -9,14 +10,14 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use orc_rust::proto::column_encoding::Kind as Encoding;
-use orc_rust::proto::r#type::Kind as TypeKind;
 use orc_rust::proto::stream::Kind as StreamKind;
+use orc_rust::proto::r#type::Kind as TypeKind;
 use orc_rust::proto::{CompressionKind, Footer, PostScript, Stream, StripeFooter, StripeInformation, Type};
 use prost::Message;
 
-use super::lengths::measure;
+use super::runs::measure;
 use super::tail::Tail;
-use super::{Room, damaged, unread};
+use super::{Room, damaged, moments, types, unread};
 use crate::error::Result;
 
 const MAGIC: &[u8] = b"ORC";
@@ -35,12 +36,7 @@ pub(super) struct Plain {
 }
 
 /// Decompresses and checks; None: no rows.
-pub(super) fn plain(
-    file: &Bytes,
-    tail: &Tail,
-    info: &StripeInformation,
-    room: &mut Room<'_>,
-) -> Result<Option<Plain>> {
+pub(super) fn plain(file: &Bytes, tail: &Tail, info: &StripeInformation, room: &mut Room<'_>) -> Result<Option<Plain>> {
     let rows = info.number_of_rows();
     if rows == 0 {
         return Ok(None);
@@ -55,8 +51,9 @@ pub(super) fn plain(
         return Err(damaged(format!("{rows} rows in {} bytes", streams.bytes.len())));
     }
     let batch_rows = Shape { types: &tail.types, footer: &footer, streams: &streams }.batch_rows(rows, room)?;
+    streams.rewrite_moments(tail, &mut footer, room)?;
     footer.streams = std::mem::take(&mut streams.listed);
-    let file = assemble(streams.bytes, &footer, &tail.types, rows);
+    let file = assemble(streams.bytes, &footer, types::to_decode(&tail.types), rows);
     Ok(Some(Plain { file, batch_rows }))
 }
 
@@ -127,6 +124,35 @@ impl Streams {
         Ok(())
     }
 
+    /// Timestamps become the decimals that [`super::types::to_decode`] says they are.
+    fn rewrite_moments(&mut self, tail: &Tail, footer: &mut StripeFooter, room: &mut Room<'_>) -> Result<()> {
+        let zone = footer.writer_timezone.as_deref().and_then(|zone| chrono_tz::Tz::from_str(zone).ok());
+        for (column, (found, encoding)) in tail.types.iter().zip(&mut footer.columns).enumerate() {
+            let zone = match found.kind() {
+                TypeKind::Timestamp => zone,
+                TypeKind::TimestampInstant => None,
+                _ => continue,
+            };
+            let (data, secondary) = (self.get(column, StreamKind::Data), self.get(column, StreamKind::Secondary));
+            let is_version_2 = encoding.kind() == Encoding::DirectV2;
+            let made = moments::decimals(data, secondary, is_version_2, zone, room);
+            let (data, secondary) = made.map_err(|e| e.context(format!("column {column}")))?;
+            for each in self.listed.iter_mut().filter(|each| each.column() as usize == column) {
+                if matches!(each.kind(), StreamKind::Data | StreamKind::Secondary) {
+                    each.kind = Some(StreamKind::RowIndex.into()); // which the decoder does not look at
+                }
+            }
+            for (kind, stream) in [(StreamKind::Data, data), (StreamKind::Secondary, secondary)] {
+                let column = u32::try_from(column).map_err(|_| damaged("too many columns"))?;
+                let length = Some(stream.len() as u64);
+                self.listed.push(Stream { kind: Some(kind.into()), column: Some(column), length });
+                self.bytes.extend_from_slice(&stream);
+            }
+            encoding.kind = Some(Encoding::DirectV2.into());
+        }
+        Ok(())
+    }
+
     fn get(&self, column: usize, kind: StreamKind) -> &[u8] {
         self.places.get(&(column, kind)).and_then(|place| self.bytes.get(place.clone())).unwrap_or_default()
     }
@@ -190,7 +216,8 @@ impl Shape<'_> {
         let is_version_2 = matches!(encoding, Encoding::DirectV2 | Encoding::DictionaryV2);
         let is_dictionary = matches!(encoding, Encoding::Dictionary | Encoding::DictionaryV2);
         let size = self.footer.columns.get(column).map_or(0, |found| u64::from(found.dictionary_size()));
-        let (kind, most) = if is_dictionary { (StreamKind::DictionaryData, size) } else { (StreamKind::Data, u64::MAX) };
+        let (kind, most) =
+            if is_dictionary { (StreamKind::DictionaryData, size) } else { (StreamKind::Data, u64::MAX) };
         let found = measure(self.streams.get(column, StreamKind::Length), is_version_2, most)?;
         let bytes = self.streams.get(column, kind).len() as u64;
         if found.sum > bytes || (is_dictionary && found.count < size) {
@@ -206,7 +233,7 @@ fn part(file: &Bytes, start: Option<u64>, length: u64) -> Option<&[u8]> {
 }
 
 /// The streams as a file of their own.
-fn assemble(mut bytes: Vec<u8>, footer: &StripeFooter, types: &[Type], rows: u64) -> Bytes {
+fn assemble(mut bytes: Vec<u8>, footer: &StripeFooter, types: Vec<Type>, rows: u64) -> Bytes {
     let offset = MAGIC.len() as u64;
     let data_length = bytes.len() as u64 - offset;
     let footer = footer.encode_to_vec();
@@ -219,12 +246,7 @@ fn assemble(mut bytes: Vec<u8>, footer: &StripeFooter, types: &[Type], rows: u64
         ..StripeInformation::default()
     };
     bytes.extend_from_slice(&footer);
-    let tail = Footer {
-        stripes: vec![info],
-        types: types.to_vec(),
-        number_of_rows: Some(rows),
-        ..Footer::default()
-    };
+    let tail = Footer { stripes: vec![info], types, number_of_rows: Some(rows), ..Footer::default() };
     let tail = tail.encode_to_vec();
     bytes.extend_from_slice(&tail);
     let postscript = PostScript {

@@ -49,7 +49,9 @@ pub(super) fn read(bytes: &Bytes, account: &Account) -> Result<Tail> {
         return Err(unread("an encrypted file"));
     }
     if footer.metadata.iter().any(|item| item.name().starts_with(ACID)) {
-        return Err(unread("a file of Hive's transactional tables").hint("copy the table to a plain or an Iceberg table"));
+        return Err(
+            unread("a file of Hive's transactional tables").hint("copy the table to a plain or an Iceberg table")
+        );
     }
     let claimed = footer.number_of_rows();
     let mut types = footer.types;

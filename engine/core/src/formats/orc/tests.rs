@@ -3,13 +3,15 @@
 
 use arrow_schema::TimeUnit;
 use bytes::Bytes;
-use orc_rust::proto::r#type::Kind as TypeKind;
 use orc_rust::proto::stream::Kind as StreamKind;
-use orc_rust::proto::{ColumnEncoding, CompressionKind, Footer, PostScript, Stream, StripeFooter, StripeInformation, Type};
+use orc_rust::proto::r#type::Kind as TypeKind;
+use orc_rust::proto::{
+    ColumnEncoding, CompressionKind, Footer, PostScript, Stream, StripeFooter, StripeInformation, Type,
+};
 use prost::Message;
 
 use super::OrcFile;
-use super::lengths::{Lengths, measure};
+use super::runs::{Coding, Lengths, each, measure};
 use crate::arena::Account;
 use crate::error::{Kind, Result};
 use crate::runtime::Cancel;
@@ -62,11 +64,8 @@ impl Lie {
         let data_length = bytes.len() as u64 - 3;
         let kind = if self.dictionary_size.is_some() { 3 } else { DIRECT_V2 };
         let encoding = ColumnEncoding { kind: Some(kind), dictionary_size: self.dictionary_size, ..Default::default() };
-        let footer = StripeFooter {
-            streams: listed,
-            columns: vec![encoding; self.types.len()],
-            ..StripeFooter::default()
-        };
+        let footer =
+            StripeFooter { streams: listed, columns: vec![encoding; self.types.len()], ..StripeFooter::default() };
         let footer = self.chunk(footer.encode_to_vec());
         let info = StripeInformation {
             offset: Some(3),
@@ -128,7 +127,8 @@ fn repeated(value: u64) -> Vec<u8> {
 
 #[test]
 fn lengths_of_the_specs_examples() {
-    let sum = |stream: &[u8], is_version_2| measure(stream, is_version_2, u64::MAX).map(|found| (found.count, found.sum));
+    let sum =
+        |stream: &[u8], is_version_2| measure(stream, is_version_2, u64::MAX).map(|found| (found.count, found.sum));
     assert_eq!(sum(&[0x61, 0x00, 0x07], false).ok(), Some((100, 700)));
     assert_eq!(sum(&[0x61, 0xff, 0x64], false).ok(), Some((100, 5050)));
     assert_eq!(sum(&[0xfb, 0x02, 0x03, 0x06, 0x07, 0x0b], false).ok(), Some((5, 29)));
@@ -148,6 +148,22 @@ fn lengths_of_the_specs_examples() {
     assert_eq!(measure(&primes, true, 3).ok(), Some(Lengths { count: 3, sum: 10, largest: 5 }));
     assert!(sum(&direct[..6], true).is_err());
     assert!(sum(&repeated(1 << 62), true).is_err());
+}
+
+#[test]
+fn numbers_with_a_sign() {
+    let all = |stream: &[u8], is_version_2| {
+        let mut found = Vec::new();
+        let took = each(stream, Coding { is_version_2, is_signed: true }, |value| {
+            found.push(value);
+            Ok(())
+        });
+        took.map(|()| found).expect("numbers")
+    };
+    assert_eq!(all(&[0xfb, 0x02, 0x03, 0x06, 0x07, 0x0b], false), [1, -2, 3, -4, -6]);
+    assert_eq!(all(&[0x00, 0xff, 0x05], false), [-3, -4, -5]);
+    assert_eq!(all(&[0x02, 0x05], true), [-3; 5]);
+    assert_eq!(all(&[0xc0, 0x02, 0x05, 0x03], true), [-3, -5, -7]);
 }
 
 #[test]

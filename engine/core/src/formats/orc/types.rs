@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow_59::datatypes as decoded;
 use arrow_schema::{DataType, Field, FieldRef, Fields, Schema, TimeUnit};
 use orc_rust::proto::Type;
 use orc_rust::proto::r#type::Kind;
@@ -19,8 +18,6 @@ const MAX_DEPTH: usize = 64;
 const MAX_PRECISION: u32 = 38;
 /// Of decimals of Hive 0.11, which wrote neither (as ORC's Java reader has it).
 const OLD_DECIMAL: (u32, u32) = (38, 10);
-/// Timestamps are decoded as nanoseconds in a decimal: no moment is out of its range.
-const MOMENT: decoded::DataType = decoded::DataType::Decimal128(38, 9);
 
 /// Checks that the types are a tree in pre-order, of kinds and sizes that can be read.
 pub(super) fn check(types: &mut [Type]) -> Result<()> {
@@ -122,19 +119,14 @@ fn number(found: &Type, key: &str) -> Option<i32> {
     attribute(found, key).and_then(|text| text.parse().ok())
 }
 
-/// What the decoder is told to make of its own types.
-pub(super) fn to_decode(schema: &decoded::Schema) -> decoded::Schema {
-    decoded::Schema::new(schema.fields().iter().map(hinted).collect::<decoded::Fields>())
-}
-
-fn hinted(field: &decoded::FieldRef) -> decoded::FieldRef {
-    use decoded::DataType::{List, Map, Struct, Timestamp};
-    let data_type = match field.data_type() {
-        Timestamp(_, _) => MOMENT,
-        Struct(fields) => Struct(fields.iter().map(hinted).collect()),
-        List(element) => List(hinted(element)),
-        Map(entries, sorted) => Map(hinted(entries), *sorted),
-        other => other.clone(),
-    };
-    Arc::new(decoded::Field::clone(field).with_data_type(data_type))
+/// The types that the decoder is told: timestamps are decimals of nanoseconds ([`super::moments`]).
+pub(super) fn to_decode(types: &[Type]) -> Vec<Type> {
+    let mut types = types.to_vec();
+    for found in &mut types {
+        if matches!(found.kind(), Kind::Timestamp | Kind::TimestampInstant) {
+            found.kind = Some(Kind::Decimal.into());
+            (found.precision, found.scale) = (Some(MAX_PRECISION), Some(super::moments::SCALE));
+        }
+    }
+    types
 }

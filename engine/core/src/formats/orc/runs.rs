@@ -1,13 +1,20 @@
-//! Streams of lengths (of strings, lists, maps) -> how many there are, their sum, the largest.
+//! Streams of whole numbers, run-length encoded -> the numbers; of lengths what they come to.
 //!
-//! The decoder allocates what lengths claim, so they are added up before it sees them. Spec: "Run Length Encoding",
-//! versions 1 and 2, unsigned. Must not know: columns.
+//! The decoder allocates what lengths (of strings, lists, maps) claim, so they are added up before it sees them. Spec:
+//! "Run Length Encoding", versions 1 and 2, signed and unsigned. Must not know: columns.
 
 use super::damaged;
 use crate::error::{Error, Result};
 
 /// Longer is nothing.
 const MAX_LENGTH: i64 = 1 << 40;
+
+/// How a stream is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Coding {
+    pub is_version_2: bool,
+    pub is_signed: bool,
+}
 
 /// What a stream of lengths comes to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,60 +26,97 @@ pub(super) struct Lengths {
 
 /// Adds up a stream to its end, or its first `most` lengths.
 pub(super) fn measure(stream: &[u8], is_version_2: bool, most: u64) -> Result<Lengths> {
-    let mut run = Run { rest: stream, found: Lengths::default(), most };
-    while !run.rest.is_empty() && run.found.count < most {
-        if is_version_2 { run.version_2() } else { run.version_1() }?;
+    let mut found = Lengths::default();
+    let mut run = Run {
+        rest: stream,
+        is_signed: false,
+        sink: |value: i64| {
+            if found.count == most {
+                return Ok(());
+            }
+            let length = u64::try_from(value).ok().filter(|_| value <= MAX_LENGTH);
+            let length = length.ok_or_else(|| damaged(format!("a length of {value}")))?;
+            found.count += 1;
+            found.sum = found.sum.saturating_add(length);
+            found.largest = found.largest.max(length);
+            Ok(())
+        },
+    };
+    let mut left = most;
+    while !run.rest.is_empty() && left > 0 {
+        let count = if is_version_2 { run.version_2() } else { run.version_1() }?;
+        left = left.saturating_sub(count as u64);
     }
-    Ok(run.found)
+    Ok(found)
 }
 
-struct Run<'a> {
+/// Hands out every number of a stream.
+pub(super) fn each(stream: &[u8], coding: Coding, sink: impl FnMut(i64) -> Result<()>) -> Result<()> {
+    let mut run = Run { rest: stream, is_signed: coding.is_signed, sink };
+    while !run.rest.is_empty() {
+        if coding.is_version_2 { run.version_2() } else { run.version_1() }?;
+    }
+    Ok(())
+}
+
+struct Run<'a, F> {
     rest: &'a [u8],
-    found: Lengths,
-    most: u64,
+    is_signed: bool,
+    sink: F,
 }
 
-impl<'a> Run<'a> {
+impl<'a, F: FnMut(i64) -> Result<()>> Run<'a, F> {
     fn add(&mut self, value: i64) -> Result<()> {
-        if self.found.count == self.most {
-            return Ok(());
-        }
-        let length = u64::try_from(value).ok().filter(|_| value <= MAX_LENGTH);
-        let length = length.ok_or_else(|| damaged(format!("a length of {value}")))?;
-        self.found.count += 1;
-        self.found.sum = self.found.sum.saturating_add(length);
-        self.found.largest = self.found.largest.max(length);
-        Ok(())
+        (self.sink)(value)
     }
 
-    fn version_1(&mut self) -> Result<()> {
+    /// A number as its sign is encoded in this stream.
+    fn number(&self, encoded: i64) -> i64 {
+        if self.is_signed { unzigzag(encoded) } else { encoded }
+    }
+
+    /// Reads a run; how many numbers it has.
+    fn version_1(&mut self) -> Result<usize> {
         let header = self.byte()?.cast_signed();
         if header < 0 {
-            return (0..header.unsigned_abs()).try_for_each(|_| self.varint().and_then(|value| self.add(value)));
+            let count = usize::from(header.unsigned_abs());
+            for _ in 0..count {
+                let value = self.varint()?;
+                self.add(self.number(value))?;
+            }
+            return Ok(count);
         }
         let delta = i64::from(self.byte()?.cast_signed());
         let base = self.varint()?;
-        (0..i64::from(header) + 3).try_for_each(|at| self.add(base.wrapping_add(delta * at)))
+        let (base, count) = (self.number(base), i64::from(header) + 3);
+        (0..count).try_for_each(|at| self.add(base.wrapping_add(delta * at)))?;
+        Ok(count as usize)
     }
 
-    fn version_2(&mut self) -> Result<()> {
+    fn version_2(&mut self) -> Result<usize> {
         let header = self.byte()?;
         match header >> 6 {
             0 => {
-                let value = self.big_endian(usize::from(header >> 3 & 7) + 1)?;
-                (0..(header & 7) + 3).try_for_each(|_| self.add(value))
+                let (value, count) = (self.big_endian(usize::from(header >> 3 & 7) + 1)?, usize::from(header & 7) + 3);
+                let value = self.number(value);
+                (0..count).try_for_each(|_| self.add(value))?;
+                Ok(count)
             }
             1 => {
                 let (width, count) = (width(header >> 1 & 31), self.count(header)?);
                 let mut bits = self.bits(width * count)?;
-                (0..count).try_for_each(|_| self.add(bits.next(width)))
+                (0..count).try_for_each(|_| {
+                    let value = self.number(bits.next(width));
+                    self.add(value)
+                })?;
+                Ok(count)
             }
             2 => self.patched(header),
             _ => self.deltas(header),
         }
     }
 
-    fn patched(&mut self, header: u8) -> Result<()> {
+    fn patched(&mut self, header: u8) -> Result<usize> {
         let (bit_width, count) = (width(header >> 1 & 31), self.count(header)?);
         let (third, fourth) = (self.byte()?, self.byte()?);
         let (base_bytes, patch_width) = (usize::from(third >> 5) + 1, width(third & 31));
@@ -93,24 +137,28 @@ impl<'a> Run<'a> {
                 *value |= patch.checked_shl(bit_width as u32).unwrap_or(0).cast_signed();
             }
         }
-        values.into_iter().try_for_each(|value| self.add(base.wrapping_add(value)))
+        values.into_iter().try_for_each(|value| self.add(base.wrapping_add(value)))?;
+        Ok(count)
     }
 
-    fn deltas(&mut self, header: u8) -> Result<()> {
+    fn deltas(&mut self, header: u8) -> Result<usize> {
         let code = header >> 1 & 31;
         let (bit_width, count) = (if code == 0 { 0 } else { width(code) }, self.count(header)?);
         let base = self.varint()?;
-        let zigzag = self.varint()?.cast_unsigned();
-        let first = (zigzag >> 1).cast_signed() ^ -((zigzag & 1).cast_signed());
+        let (base, first) = (self.number(base), unzigzag(self.varint()?));
         self.add(base)?;
         let mut bits = self.bits(bit_width * count.saturating_sub(2))?;
         let mut value = base;
         for at in 1..count {
-            let step = if at == 1 || bit_width == 0 { first } else { if first < 0 { -bits.next(bit_width) } else { bits.next(bit_width) } };
+            let step = match at == 1 || bit_width == 0 {
+                true => first,
+                false if first < 0 => -bits.next(bit_width),
+                false => bits.next(bit_width),
+            };
             value = value.wrapping_add(step);
             self.add(value)?;
         }
-        Ok(())
+        Ok(count)
     }
 
     fn byte(&mut self) -> Result<u8> {
@@ -164,6 +212,10 @@ impl Bits<'_> {
     }
 }
 
+fn unzigzag(encoded: i64) -> i64 {
+    (encoded.cast_unsigned() >> 1).cast_signed() ^ -(encoded & 1)
+}
+
 fn width(code: u8) -> usize {
     match usize::from(code) {
         code @ 0..=23 => code + 1,
@@ -178,5 +230,5 @@ fn closest_width(bits: usize) -> Option<usize> {
 }
 
 fn cut() -> Error {
-    damaged("lengths that end early")
+    damaged("numbers that end early")
 }
