@@ -9,7 +9,7 @@ mod orc;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::{SchemaRef, TimeUnit};
+use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -49,9 +49,8 @@ impl Format {
         }
     }
 
-    /// The rows of a file of this format as a Parquet file. `unit` is that of timestamps of which the file does not say it;
-    /// memory is counted on `account` until it is done.
-    pub fn to_parquet(self, bytes: Bytes, unit: TimeUnit, account: &Account, cancel: &Cancel) -> Result<Bytes> {
+    /// The rows of a file of this format as a Parquet file. Memory is counted on `account` until it is done.
+    pub fn to_parquet(self, bytes: Bytes, account: &Account, cancel: &Cancel) -> Result<Bytes> {
         match self {
             Format::Avro => {
                 let batch = AvroFile::open(&bytes)?.records(cancel)?;
@@ -60,7 +59,7 @@ impl Format {
                 made.finish()
             }
             Format::Orc => {
-                let file = OrcFile::open(bytes, unit, account)?;
+                let file = OrcFile::open(bytes, account)?;
                 let mut made = Made::new(Arc::clone(file.schema()), account)?;
                 file.each_batch(account, cancel, |batch| made.add(batch))?;
                 made.finish()

@@ -5,15 +5,12 @@
 
 use std::sync::Arc;
 
-use arrow_schema::TimeUnit;
-
 use crate::arena::Share;
 use crate::error::{Error, Kind, Result};
 use crate::fetch::PinnedObject;
 use crate::formats::Format;
 use crate::load::Context;
 use crate::parquet::footer::{self, Footer};
-use crate::parquet::mapping::Matching;
 
 /// A file's footer.
 pub(crate) struct Opened {
@@ -50,10 +47,7 @@ async fn made(context: &Arc<Context>, object: &PinnedObject) -> Result<Option<Op
     let read = context.account.take(size).map_err(place)?;
     let whole = object.read_range(0..size).await?;
     let (cancel, account) = (context.cancel.clone(), context.account.clone());
-    // Hive's timestamps have nanoseconds, and its files do not say so.
-    let is_iceberg = context.request.wanted.matching == Matching::FieldIds;
-    let unit = if is_iceberg { TimeUnit::Microsecond } else { TimeUnit::Nanosecond };
-    let make = move || footer::of_bytes(format.to_parquet(whole, unit, &account, &cancel)?);
+    let make = move || footer::of_bytes(format.to_parquet(whole, &account, &cancel)?);
     let footer = context.decode(make).await.map_err(place)?;
     drop(read);
     let made = context.account.take(footer.file_size).map_err(place)?;

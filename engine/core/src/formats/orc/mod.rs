@@ -19,7 +19,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::{Schema, TimeUnit};
+use arrow_schema::Schema;
 use bytes::Bytes;
 use orc_rust::ArrowReaderBuilder;
 
@@ -35,10 +35,10 @@ pub(super) struct OrcFile {
 }
 
 impl OrcFile {
-    /// Reads the footer. `unit` is that of timestamps of which the file does not say it.
-    pub(super) fn open(bytes: Bytes, unit: TimeUnit, account: &Account) -> Result<OrcFile> {
+    /// Reads the footer.
+    pub(super) fn open(bytes: Bytes, account: &Account) -> Result<OrcFile> {
         let tail = tail::read(&bytes, account)?;
-        let schema = Arc::new(types::schema(&tail.types, unit)?);
+        let schema = Arc::new(types::schema(&tail.types)?);
         Ok(OrcFile { bytes, tail, schema })
     }
 

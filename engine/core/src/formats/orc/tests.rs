@@ -1,7 +1,6 @@
 //! Files that lie about themselves, put together by hand; examples of the spec. What good files hold is tested from
 //! Python, with PyArrow and Spark as writers.
 
-use arrow_schema::TimeUnit;
 use bytes::Bytes;
 use orc_rust::proto::stream::Kind as StreamKind;
 use orc_rust::proto::r#type::Kind as TypeKind;
@@ -111,7 +110,7 @@ impl Lie {
 
 fn rows(file: Bytes) -> Result<usize> {
     let (account, cancel) = (Account::new(64 << 20), Cancel::default());
-    let file = OrcFile::open(file, TimeUnit::Microsecond, &account)?;
+    let file = OrcFile::open(file, &account)?;
     let mut rows = 0;
     file.each_batch(&account, &cancel, |batch| {
         rows += batch.num_rows();

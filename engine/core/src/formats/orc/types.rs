@@ -55,26 +55,25 @@ pub(super) fn check(types: &mut [Type]) -> Result<()> {
     Ok(())
 }
 
-/// What the file's rows become. `unit` is that of timestamps of which the file does not say it.
-pub(super) fn schema(types: &[Type], unit: TimeUnit) -> Result<Schema> {
+/// What the file's rows become.
+pub(super) fn schema(types: &[Type]) -> Result<Schema> {
     let root = types.first().ok_or_else(|| damaged("a file without types"))?;
-    Ok(Schema::new(fields(types, root, unit)?))
+    Ok(Schema::new(fields(types, root)?))
 }
 
-fn fields(types: &[Type], of: &Type, unit: TimeUnit) -> Result<Fields> {
-    of.subtypes.iter().zip(&of.field_names).map(|(id, name)| field(types, name, *id, unit)).collect()
+fn fields(types: &[Type], of: &Type) -> Result<Fields> {
+    of.subtypes.iter().zip(&of.field_names).map(|(id, name)| field(types, name, *id)).collect()
 }
 
-fn field(types: &[Type], name: &str, index: u32, unit: TimeUnit) -> Result<FieldRef> {
+fn field(types: &[Type], name: &str, index: u32) -> Result<FieldRef> {
     let found = types.get(index as usize).ok_or_else(|| damaged("a type that is not there"))?;
     let child = |name: &str, at: usize| {
         let index = found.subtypes.get(at).ok_or_else(|| damaged("a type without what is in it"))?;
-        field(types, name, *index, unit)
+        field(types, name, *index)
     };
-    let unit_of = || match attribute(found, "iceberg.timestamp-unit") {
+    let unit = match attribute(found, "iceberg.timestamp-unit") {
         Some("NANOS") => TimeUnit::Nanosecond,
-        Some(_) => TimeUnit::Microsecond,
-        None => unit,
+        _ => TimeUnit::Microsecond,
     };
     let data_type = match found.kind() {
         Kind::Boolean => DataType::Boolean,
@@ -96,9 +95,9 @@ fn field(types: &[Type], name: &str, index: u32, unit: TimeUnit) -> Result<Field
             let number = |number: u32| u8::try_from(number).map_err(|_| damaged("a decimal"));
             DataType::Decimal128(number(found.precision())?, number(found.scale())?.cast_signed())
         }
-        Kind::Timestamp => DataType::Timestamp(unit_of(), None),
-        Kind::TimestampInstant => DataType::Timestamp(unit_of(), Some("UTC".into())),
-        Kind::Struct => DataType::Struct(fields(types, found, unit)?),
+        Kind::Timestamp => DataType::Timestamp(unit, None),
+        Kind::TimestampInstant => DataType::Timestamp(unit, Some("UTC".into())),
+        Kind::Struct => DataType::Struct(fields(types, found)?),
         Kind::List => DataType::List(child("element", 0)?),
         Kind::Map => {
             let key = Arc::unwrap_or_clone(child("key", 0)?).with_nullable(false);
