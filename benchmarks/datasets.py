@@ -1,7 +1,8 @@
 """What the questions read, one maker for each dataset. Made once: a maker returns at once when everything is there.
 
-Sizes are those of the README at scale 4 and grow with the scale. Knows nothing of headrace: PyIceberg writes the
-tables. Neighbours: data.py starts the servers and calls these, many_files.py makes the table that is only planned.
+Sizes are those of the README at scale 4 and grow with the scale. PyIceberg writes the tables; headrace only deletes
+rows of one, which no peer here does by position. Neighbours: data.py starts the servers and calls these, many_files.py
+makes the table that is only planned.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 PARTS = 8
 WIDE_COLUMNS = 500
+SUPPLIERS = 10_000  # at scale 1
+DELETED_SHARE = 100
 SMALL_FILE_ROWS = 32_768  # times four columns of 8 bytes that do not compress: 1 MB
 _CHUNK_FILES = 100  # small files of one append
 FULL = 4.0
@@ -54,6 +57,20 @@ def _lineitem(places: Places, table: str, scale: float) -> None:
         tpch.append(catalog, table, parts)
 
 
+def _lineitem_deleted(places: Places, table: str, scale: float) -> None:
+    """Lineitem without the rows of one supplier in a hundred, deleted by position."""
+    import headrace
+
+    tpch.append(places.remote, table, _parts(places, scale))
+    made = places.remote.load_table(table)
+    if any((each.summary or {})["operation"] == "delete" for each in made.metadata.snapshots):
+        return
+    with made.transaction() as transaction:
+        transaction.set_properties({"write.delete.mode": "merge-on-read"})
+    opened = headrace.Table(table, catalog=headrace.load_catalog("bench", **places.remote.properties))
+    opened.delete(f"l_suppkey <= {max(int(SUPPLIERS * scale / DELETED_SHARE), 1)}")
+
+
 def _parts(places: Places, scale: float) -> list[Path]:
     return tpch.generate(places.folder / f"tpch-{scale:g}", "lineitem", scale=scale, parts=PARTS)
 
@@ -72,7 +89,7 @@ def _lineitem_as(codec: str) -> Callable[[Places, str, float], None]:
 
 
 def _wide(places: Places, table: str, scale: float) -> None:
-    """500 columns of normal floats; in every other one, a tenth are null."""
+    """500 columns of normal 32-bit floats; in every other one, a tenth are null."""
     rows = _rows(1_000_000, scale)
 
     def chunks() -> Iterator[pa.Table]:
@@ -84,7 +101,7 @@ def _wide(places: Places, table: str, scale: float) -> None:
             columns = {}
             for number in range(WIDE_COLUMNS):
                 mask = random.random(count, dtype=np.float32) < 0.1 if number % 2 else None
-                columns[f"c{number:03}"] = pa.array(random.standard_normal(count), mask=mask)
+                columns[f"c{number:03}"] = pa.array(random.standard_normal(count, dtype=np.float32), mask=mask)
             yield pa.table(columns)
 
     _write(places.remote, table, chunks(), rows, tpch.TABLE_PROPERTIES)
@@ -211,6 +228,7 @@ DATASETS: Mapping[str, Dataset] = {
     "lineitem": Dataset(_lineitem, "l_orderkey", local=True),
     "lineitem_uncompressed": Dataset(_lineitem_as("uncompressed"), "l_orderkey", remote=False, local=True),
     "lineitem_snappy": Dataset(_lineitem_as("snappy"), "l_orderkey", remote=False, local=True),
+    "lineitem_deleted": Dataset(_lineitem_deleted, "l_orderkey"),
     "wide": Dataset(_wide, "c001"),
     "lists": Dataset(_lists, "id"),
     "small_files": Dataset(_small_files, "id"),

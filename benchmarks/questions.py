@@ -11,6 +11,7 @@ from dataclasses import dataclass
 US = "headrace"
 FRAMES = ("polars", "polars:files", "pyiceberg", "pyarrow", "duckdb", "daft")
 WRITERS = ("pyiceberg", "polars", "duckdb")
+DELETES = ("polars", "pyiceberg", "duckdb", "daft")
 LOCAL = ("polars", "pyiceberg", "pyarrow", "duckdb", "daft")
 PLAIN, ARROW = ("polars", "pyiceberg", "pyarrow", "daft"), ("polars:arrow", "pyiceberg:arrow", "pyarrow:arrow")
 OBJECTS = ("obstore", "obstore:threads", "pyarrow", "boto3")
@@ -180,6 +181,14 @@ _ALL = (
         FRAMES,
         _both(0.7, FRAMES),
         filtered=True,
+    ),
+    Question(
+        "deleted",
+        "S3 table -> frame, lineitem, all 16 columns, 1 % of the rows deleted by position",
+        "s3_frame",
+        "lineitem_deleted",
+        ("headrace:undeleted", *DELETES),
+        (Goal("cpu", 1.15, ("headrace:undeleted",), "the same without deletes"), *_both(0.5, DELETES)),
     ),
     Question(
         "wide",

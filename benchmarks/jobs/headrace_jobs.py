@@ -34,6 +34,20 @@ def s3_frame(setup: Setup) -> Callable[[], Any]:
     return lambda: _scan(setup, filters.TEXT if setup.filtered else None).load(progress=False)
 
 
+def s3_frame_undeleted(setup: Setup) -> Callable[[], Any]:
+    """The table as it was before rows were deleted."""
+    import headrace
+
+    _imports()
+
+    def job() -> Any:
+        table = headrace.Table(setup.table, catalog=headrace.load_catalog("bench", **setup.catalog))
+        ended = next(each for each in table.metadata.snapshots if (each.summary or {})["operation"] == "delete")
+        return table.scan(snapshot_id=ended.parent_snapshot_id).load(progress=False)
+
+    return job
+
+
 def local_frame(setup: Setup) -> Callable[[], Any]:
     import headrace
 

@@ -36,8 +36,11 @@ const GROUPS_AHEAD: usize = 2;
 /// Less memory than this cannot hold what is on its way.
 const LEAST_LIMIT_BYTES: u64 = 32 << 20;
 
-/// How the limit is shared out. What is not given away is for pages in decoders, footers and strings that were estimated
-/// too low.
+/// What a stream takes beside windows and chunks, whatever is loaded: pages in decoders, footers, threads' own memory. Of a
+/// small limit less is set aside.
+const BESIDE_BYTES: u64 = 64 << 20;
+
+/// How the limit is shared out. What is not given away is for that, and for strings that were estimated too low.
 struct Shares {
     /// Each of [`WINDOWS`] windows, and as much freed memory that waits for the next one
     window: u64,
@@ -49,7 +52,8 @@ struct Shares {
 
 impl Shares {
     fn of(limit: u64) -> Shares {
-        Shares { window: limit / 8, held: limit / 2, in_flight: limit / 16 }
+        let shared = limit - BESIDE_BYTES.min((limit - LEAST_LIMIT_BYTES.min(limit)) / 3);
+        Shares { window: shared / 8, held: shared * 3 / 8, in_flight: shared / 16 }
     }
 }
 

@@ -1,8 +1,10 @@
 //! Rows of one column -> an encoded column chunk, whichever file it will be of.
 //!
 //! Every column of every row group is work of its own, so all threads are busy with one file or with many. Values go
-//! through in steps that stay in a core's cache. Must not know: files, partitions, stores.
+//! through in steps that stay in a core's cache. Flat columns are encoded by `pages`, the others by the crate's writer.
+//! Must not know: files, partitions, stores.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -12,13 +14,14 @@ use arrow_schema::{DataType, Field, Schema as ArrowSchema};
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{WriterProperties, WriterPropertiesPtr, WriterVersion};
-use parquet::file::writer::SerializedFileWriter;
-use parquet::schema::types::{SchemaDescriptor, TypePtr};
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor, TypePtr};
 
 use crate::error::{Error, Kind, Result};
 use crate::iceberg::schema::{NestedField, Type};
 use crate::runtime::Cancel;
 use crate::write::conform::{Column, Conform};
+use crate::write::pages;
 use crate::write::properties::Settings;
 use crate::write::rows::Rows;
 use crate::write::sample::dictionary_pays;
@@ -35,12 +38,20 @@ pub(crate) struct Encoder {
     factory: ArrowRowGroupWriterFactory,
     /// Of writers that do not try a dictionary.
     plain: ArrowRowGroupWriterFactory,
-    /// Leaf columns of each column.
-    leaves: Vec<usize>,
+    /// What is told of each column.
+    columns: Vec<Leaves>,
     dictionary_bytes: usize,
 }
 
-/// Writers of the leaves of one column of a row group, of which one kind is used.
+/// The leaf columns of a column.
+struct Leaves {
+    count: usize,
+    /// The only one, if its pages are encoded here
+    direct: Option<ColumnDescPtr>,
+}
+
+/// Writers of the leaves of one column of a row group, of which one kind is used; none where pages are encoded here.
+#[derive(Default)]
 pub(crate) struct Writers {
     dictionary: Vec<ArrowColumnWriter>,
     plain: Vec<ArrowColumnWriter>,
@@ -48,15 +59,44 @@ pub(crate) struct Writers {
 
 /// The chunks of one column of a row group, one a leaf.
 pub(crate) struct Encoded {
-    pub(crate) chunks: Vec<ArrowColumnChunk>,
+    chunks: Vec<Chunk>,
     /// NaNs by field id.
     pub(crate) nans: Vec<(i32, u64)>,
+}
+
+/// A column chunk, by who encoded it.
+pub(crate) enum Chunk {
+    Own(pages::Chunk),
+    Crate(ArrowColumnChunk),
+}
+
+impl Chunk {
+    fn bytes(&self) -> u64 {
+        match self {
+            Chunk::Own(chunk) => chunk.close.bytes_written,
+            Chunk::Crate(chunk) => chunk.close().bytes_written,
+        }
+    }
+
+    /// Appends it to a row group.
+    pub(crate) fn append_to<W: Write + Send>(self, group: &mut SerializedRowGroupWriter<'_, W>) -> Result<()> {
+        let appended = match self {
+            Chunk::Own(pages::Chunk { bytes, close }) => group.append_column(&bytes, close),
+            Chunk::Crate(chunk) => chunk.append_to_row_group(group),
+        };
+        appended.map_err(encoding)
+    }
 }
 
 impl Encoded {
     /// Bytes that it takes in a file.
     pub(crate) fn bytes(&self) -> u64 {
-        self.chunks.iter().map(|chunk| chunk.close().bytes_written).sum()
+        self.chunks.iter().map(Chunk::bytes).sum()
+    }
+
+    /// The chunks, in the order of the leaves.
+    pub(crate) fn into_chunks(self) -> Vec<Chunk> {
+        self.chunks
     }
 }
 
@@ -65,9 +105,10 @@ impl Encoder {
     pub(crate) fn new(conform: &Conform, settings: &Settings) -> Result<Encoder> {
         let fields: Vec<NestedField> = conform.columns.iter().map(|column| column.field.clone()).collect();
         let root = parquet_schema(&fields)?;
-        let properties = Arc::new(properties(settings, &SchemaDescriptor::new(Arc::clone(&root))));
+        let descriptor = SchemaDescriptor::new(Arc::clone(&root));
+        let properties = Arc::new(properties(settings, &descriptor));
         let arrow: Vec<Field> = conform.columns.iter().map(|column| column.output.clone()).collect();
-        let leaves = arrow.iter().map(|field| leaf_count(field.data_type())).collect();
+        let columns = leaves(conform, &descriptor, &properties);
         let arrow = Arc::new(ArrowSchema::new(arrow));
         // The factory wants a file; what it takes of it is the schema and the properties.
         let factory = |properties: &WriterPropertiesPtr| {
@@ -77,55 +118,87 @@ impl Encoder {
         let without = properties.as_ref().clone().into_builder().set_dictionary_enabled(false).build();
         let (with, plain) = (factory(&properties)?, factory(&Arc::new(without))?);
         let dictionary_bytes = settings.dictionary_bytes;
-        Ok(Encoder { factory: with, plain, root, properties, leaves, dictionary_bytes })
+        Ok(Encoder { factory: with, plain, root, properties, columns, dictionary_bytes })
     }
 
     /// Writers of a row group, by column.
     pub(crate) fn writers(&self) -> Result<Vec<Writers>> {
+        if self.columns.iter().all(|column| column.direct.is_some()) {
+            return Ok(self.columns.iter().map(|_| Writers::default()).collect());
+        }
         let mut with = self.factory.create_column_writers(0).map_err(encoding)?.into_iter();
         let mut plain = self.plain.create_column_writers(0).map_err(encoding)?.into_iter();
-        let column = |count: &usize| Writers {
-            dictionary: with.by_ref().take(*count).collect(),
-            plain: plain.by_ref().take(*count).collect(),
+        let column = |column: &Leaves| Writers {
+            dictionary: with.by_ref().take(column.count).collect(),
+            plain: plain.by_ref().take(column.count).collect(),
         };
-        Ok(self.leaves.iter().map(column).collect())
+        Ok(self.columns.iter().map(column).collect())
     }
 
-    /// Encodes these rows of a column.
+    /// Encodes these rows of the column at `index`.
     pub(crate) fn encode(
         &self,
         frame: &RecordBatch,
-        column: &Column,
+        (index, column): (usize, &Column),
         writers: Writers,
         rows: &Rows,
         cancel: &Cancel,
     ) -> Result<Encoded> {
         let pays = dictionary_pays(frame, column, rows, self.dictionary_bytes)?;
-        encode(frame, column, if pays { writers.dictionary } else { writers.plain }, rows, cancel)
+        let direct = self.columns.get(index).and_then(|column| column.direct.as_ref());
+        let (field, layout) = (&column.field.field_type, column.output.data_type());
+        let direct = direct.and_then(|leaf| pages::Column::new(leaf, field, layout, &self.properties, pays));
+        let mut nans = Vec::new();
+        let chunks = match direct {
+            Some(mut chunk) => {
+                each_step(frame, column, rows, cancel, &mut nans, |fitted| chunk.write(fitted))?;
+                vec![Chunk::Own(chunk.close()?)]
+            }
+            None => {
+                let mut writers = if pays { writers.dictionary } else { writers.plain };
+                each_step(frame, column, rows, cancel, &mut nans, |fitted| {
+                    let leaves = compute_leaves(&column.output, fitted).map_err(encoding)?;
+                    let mut both = writers.iter_mut().zip(&leaves);
+                    both.try_for_each(|(writer, leaf)| writer.write(leaf).map_err(encoding))
+                })?;
+                let chunk = |writer: ArrowColumnWriter| writer.close().map(Chunk::Crate).map_err(encoding);
+                writers.into_iter().map(chunk).collect::<Result<_>>()?
+            }
+        };
+        Ok(Encoded { chunks, nans })
     }
 }
 
-fn encode(
+/// Gives `write` the rows of a column some at a time, as they are to be written, and counts NaNs.
+fn each_step(
     frame: &RecordBatch,
     column: &Column,
-    mut writers: Vec<ArrowColumnWriter>,
     rows: &Rows,
     cancel: &Cancel,
-) -> Result<Encoded> {
-    let mut nans = Vec::new();
+    nans: &mut Vec<(i32, u64)>,
+    mut write: impl FnMut(&ArrayRef) -> Result<()>,
+) -> Result<()> {
     for start in (0..rows.len()).step_by(STEP_ROWS) {
         cancel.check()?;
         let step = rows.part(start, STEP_ROWS);
         let values = column.source().map(|at| step.of(frame.column(at))).transpose()?;
         let fitted = column.fit(values.as_ref(), step.len(), |at| step.row(at))?;
-        count_nans(&fitted, &column.field, &mut nans);
-        let leaves = compute_leaves(&column.output, &fitted).map_err(encoding)?;
-        for (writer, leaf) in writers.iter_mut().zip(&leaves) {
-            writer.write(leaf).map_err(encoding)?;
-        }
+        count_nans(&fitted, &column.field, nans);
+        write(&fitted)?;
     }
-    let chunks = writers.into_iter().map(|writer| writer.close().map_err(encoding)).collect::<Result<_>>()?;
-    Ok(Encoded { chunks, nans })
+    Ok(())
+}
+
+fn leaves(conform: &Conform, descriptor: &SchemaDescriptor, properties: &WriterPropertiesPtr) -> Vec<Leaves> {
+    let mut first = 0;
+    let of = |column: &Column| {
+        let (layout, count) = (column.output.data_type(), leaf_count(column.output.data_type()));
+        let only = (count == 1).then(|| descriptor.column(first));
+        first += count;
+        let direct = only.filter(|leaf| pages::is_known(leaf, &column.field.field_type, layout, properties));
+        Leaves { count, direct }
+    };
+    conform.columns.iter().map(of).collect()
 }
 
 /// A Parquet error as ours.

@@ -6,7 +6,7 @@
 //! way, and the positions of rows. Must not know: commits, catalogs, manifests, Python.
 //!
 //! Inside: [`request`] and `properties` say what is wanted; `conform`, `fanout` (with `keys`, `rows`) and `sort` say
-//! which rows go where; `shape` and `encode` (with `sample`) make column chunks, `file` files of them, `figures` and `tuple` what is
+//! which rows go where; `shape`, `encode` (with `sample`) and `pages` make column chunks, `file` files of them, `figures` and `tuple` what is
 //! told of a file; `output` brings it to the store.
 
 mod conform;
@@ -16,6 +16,7 @@ mod figures;
 mod file;
 mod keys;
 mod output;
+mod pages;
 mod properties;
 pub mod request;
 mod rows;
@@ -150,7 +151,7 @@ impl Write<'_> {
         let failed = Cancel::default();
         let encoded = parallel::map(work, self.request.threads, |(at, column, rows, writers)| {
             failed.check()?;
-            let encoded = encoder.encode(self.frame, &conform.columns[column], writers, rows, self.cancel);
+            let encoded = encoder.encode(self.frame, (column, &conform.columns[column]), writers, rows, self.cancel);
             if encoded.is_err() {
                 failed.cancel();
             }

@@ -1,0 +1,228 @@
+//! Values of one flat column -> the pages of a column chunk, encoded here rather than by the crate's writer.
+//!
+//! A page is closed every so many rows or bytes and compressed at once; the dictionary page comes to the front when the
+//! chunk is whole. A dictionary that outgrows its limit ends with the page that filled it, and PLAIN pages follow. What is
+//! not flat, or of a type, codec or wish (Bloom filters) that is not known here, is left to the crate. Format:
+//! parquet-format's README, Encodings.md, PageIndex.md. Must not know: frames, files, partitions.
+//!
+//! Inside: `numbers` and `strings` hold a page's values, their dictionary and their extremes; `hybrid` packs positions
+//! and levels; `sink` compresses, counts and describes; `bounds` shortens what statistics tell of long values.
+
+mod bounds;
+mod codec;
+mod hybrid;
+mod numbers;
+mod sink;
+mod strings;
+mod table;
+
+use std::ops::Range;
+
+use arrow_array::{Array, ArrayRef};
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
+use arrow_schema::DataType;
+use bytes::Bytes;
+use parquet::basic::{Encoding, LogicalType, Type as Physical};
+use parquet::column::writer::ColumnCloseResult;
+use parquet::file::properties::WriterPropertiesPtr;
+use parquet::file::statistics::Statistics;
+use parquet::schema::types::ColumnDescPtr;
+
+use crate::error::Result;
+use crate::iceberg::schema::Type;
+use numbers::Numbers;
+use sink::Sink;
+use strings::Strings;
+
+/// Strings are added so many at a time, so that pages and dictionaries end near their limits.
+const STEP_ROWS: usize = 1024;
+
+/// An encoded column chunk.
+pub(super) struct Chunk {
+    pub(super) bytes: Bytes,
+    pub(super) close: ColumnCloseResult,
+}
+
+/// What a page's statistics tell: the extremes as PLAIN bytes, unless there is none to be told.
+struct Extremes {
+    min: Vec<u8>,
+    max: Vec<u8>,
+}
+
+/// A page's values without its levels.
+struct Page {
+    encoding: Encoding,
+    values: usize,
+    /// NaNs, of floats
+    nans: Option<u64>,
+    extremes: Option<Extremes>,
+    /// Bytes of its strings without their lengths
+    text_bytes: Option<u64>,
+}
+
+/// The values of one physical type.
+trait Values {
+    /// Adds the values of these rows, none of which is null.
+    fn add(&mut self, array: &ArrayRef, rows: Range<usize>) -> Result<()>;
+
+    /// Rows that go into the page until it is to be looked at again, where it may have `left` bytes more.
+    fn step(&self, left: usize) -> usize;
+
+    /// Bytes of the page as they are without a dictionary.
+    fn page_bytes(&self) -> usize;
+
+    /// Whether the page is the last one with the dictionary.
+    fn is_full(&self) -> bool;
+
+    /// Appends the page's values to `body` and forgets them.
+    fn finish_page(&mut self, body: &mut Vec<u8>) -> Page;
+
+    /// The dictionary page's values and their number; None without one.
+    fn dictionary(&self) -> Option<(Vec<u8>, usize)>;
+
+    /// Of all pages.
+    fn statistics(&self, nulls: u64, longest_bytes: Option<usize>) -> Statistics;
+
+    /// Whether one page's extremes (PLAIN bytes) are larger than another's.
+    fn is_larger(&self, one: &[u8], other: &[u8]) -> bool;
+
+    /// An extreme as a page index tells it.
+    fn shortened(&self, extreme: Vec<u8>, longest_bytes: Option<usize>, is_max: bool) -> Vec<u8>;
+}
+
+/// A column chunk under way.
+pub(super) struct Column {
+    values: Box<dyn Values>,
+    sink: Sink,
+    /// Which rows of the page hold a value; None where all must
+    levels: Option<BooleanBufferBuilder>,
+    rows: usize,
+    nulls: usize,
+    page_rows: usize,
+    page_bytes: usize,
+    body: Vec<u8>,
+}
+
+/// Whether a column of this type can be encoded here.
+pub(super) fn is_known(
+    descriptor: &ColumnDescPtr,
+    field: &Type,
+    layout: &DataType,
+    wish: &WriterPropertiesPtr,
+) -> bool {
+    let path = descriptor.path();
+    let is_flat = descriptor.max_rep_level() == 0 && descriptor.max_def_level() <= 1;
+    let has_bloom = wish.bloom_filter_properties(path).is_some();
+    is_flat && !has_bloom && codec::is_known(wish.compression(path)) && kind(descriptor, field, layout).is_some()
+}
+
+/// The physical type and whether Arrow's values have its width: decimals do not.
+fn kind(descriptor: &ColumnDescPtr, field: &Type, layout: &DataType) -> Option<Physical> {
+    let physical = descriptor.physical_type();
+    let fits = match (field, physical) {
+        (Type::Int | Type::Date, Physical::INT32) => layout.primitive_width() == Some(4),
+        (Type::Long | Type::Time | Type::Timestamp(_) | Type::TimestampNs(_), Physical::INT64) => {
+            layout.primitive_width() == Some(8)
+        }
+        (Type::Decimal(..), Physical::INT32 | Physical::INT64) => matches!(layout, DataType::Decimal128(..)),
+        (Type::Float, Physical::FLOAT) => *layout == DataType::Float32,
+        (Type::Double, Physical::DOUBLE) => *layout == DataType::Float64,
+        (Type::String | Type::Binary, Physical::BYTE_ARRAY) => strings::is_known(layout),
+        _ => false,
+    };
+    fits.then_some(physical)
+}
+
+impl Column {
+    /// A chunk of a column that [`is_known`]; None where it is not.
+    pub(super) fn new(
+        descriptor: &ColumnDescPtr,
+        field: &Type,
+        layout: &DataType,
+        wish: &WriterPropertiesPtr,
+        with_dictionary: bool,
+    ) -> Option<Column> {
+        if !is_known(descriptor, field, layout, wish) {
+            return None;
+        }
+        let limit = with_dictionary.then(|| wish.column_dictionary_page_size_limit(descriptor.path()));
+        let is_text = descriptor.logical_type_ref() == Some(&LogicalType::String);
+        let values: Box<dyn Values> = match kind(descriptor, field, layout)? {
+            Physical::INT32 => Box::new(Numbers::<i32>::new(limit)),
+            Physical::INT64 => Box::new(Numbers::<i64>::new(limit)),
+            Physical::FLOAT => Box::new(Numbers::<f32>::new(limit)),
+            Physical::DOUBLE => Box::new(Numbers::<f64>::new(limit)),
+            Physical::BYTE_ARRAY => Box::new(Strings::new(limit, is_text)),
+            _ => return None,
+        };
+        let page_rows = wish.data_page_row_count_limit().max(1);
+        Some(Column {
+            values,
+            sink: Sink::new(descriptor, wish),
+            levels: (descriptor.max_def_level() > 0).then(|| BooleanBufferBuilder::new(page_rows)),
+            rows: 0,
+            nulls: 0,
+            page_rows,
+            page_bytes: wish.column_data_page_size_limit(descriptor.path()),
+            body: Vec::new(),
+        })
+    }
+
+    /// Appends rows.
+    pub(super) fn write(&mut self, array: &ArrayRef) -> Result<()> {
+        let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0).map(|nulls| nulls.inner().clone());
+        let mut row = 0;
+        while row < array.len() {
+            let left = self.page_bytes.saturating_sub(self.values.page_bytes());
+            let step = self.values.step(left).clamp(1, self.page_rows - self.rows).min(array.len() - row);
+            self.add(array, nulls.as_ref(), row..row + step)?;
+            row += step;
+            let is_long = self.rows >= self.page_rows || self.values.page_bytes() >= self.page_bytes;
+            if is_long || self.values.is_full() {
+                self.finish_page()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, array: &ArrayRef, valid: Option<&BooleanBuffer>, rows: Range<usize>) -> Result<()> {
+        self.rows += rows.len();
+        let Some(valid) = valid else {
+            if let Some(levels) = &mut self.levels {
+                levels.append_n(rows.len(), true);
+            }
+            return self.values.add(array, rows);
+        };
+        let here = valid.slice(rows.start, rows.len());
+        self.nulls += here.len() - here.count_set_bits();
+        if let Some(levels) = &mut self.levels {
+            levels.append_buffer(&here);
+        }
+        for (start, end) in here.set_slices() {
+            self.values.add(array, rows.start + start..rows.start + end)?;
+        }
+        Ok(())
+    }
+
+    fn finish_page(&mut self) -> Result<()> {
+        self.body.clear();
+        if let Some(levels) = &mut self.levels {
+            hybrid::levels(&levels.finish(), self.nulls, &mut self.body);
+        }
+        let page = self.values.finish_page(&mut self.body);
+        self.sink.page(page, &self.body, (self.rows, self.nulls), self.values.as_ref())?;
+        (self.rows, self.nulls) = (0, 0);
+        Ok(())
+    }
+
+    /// The chunk, once all rows were written.
+    pub(super) fn close(mut self) -> Result<Chunk> {
+        if self.rows > 0 {
+            self.finish_page()?;
+        }
+        self.sink.close(self.values.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests;
