@@ -21,7 +21,7 @@ const OLD_DECIMAL: (u32, u32) = (38, 10);
 
 /// Checks that the types are a tree in pre-order, of kinds and sizes that can be read.
 pub(super) fn check(types: &mut [Type]) -> Result<()> {
-    if !types.first().is_some_and(|root| root.kind.unwrap_or(0) == i32::from(Kind::Struct)) {
+    if types.first().is_none_or(|root| root.kind.unwrap_or(0) != i32::from(Kind::Struct)) {
         return Err(unread("a file whose rows are not structs"));
     }
     let mut depths: Vec<Option<usize>> = vec![None; types.len()];
