@@ -81,6 +81,8 @@ BY_JOB: Mapping[str, Callable[[Any, Setup], dict[str, Any]] | None] = {
     "s3_frame": None,
     "local_frame": None,
     "plan": None,
+    "hive_plan": None,
+    "hive_frame": None,
     "s3_pandas": pandas,
     "s3_pandas_numpy": pandas_numpy,
     "s3_pandas_steps": step,

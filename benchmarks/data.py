@@ -1,4 +1,4 @@
-"""The benchmarks' servers and data: SeaweedFS with the tables, nginx with objects, the same rows on local disk.
+"""The benchmarks' servers and data: SeaweedFS with tables, nginx with objects, a Hive Metastore, and local files.
 
 Data is made when a question asks for it, once, and kept. Neighbours: datasets.py makes it, setup.py tells jobs of it.
 """
@@ -10,12 +10,14 @@ import dataclasses
 import fcntl
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.servers.hive_metastore import HiveMetastore
 from tests.servers.seaweed import SeaweedFS
 
-from . import datasets
+from . import datasets, hive_days
 from .datasets import DATASETS, Places
 from .nginx import Nginx
 from .questions import Question
@@ -51,7 +53,30 @@ def serve(folder: Path) -> Iterator[Prepare]:
         except (OSError, RuntimeError, subprocess.SubprocessError) as trouble:
             nginx = str(trouble)
         places, base = _places(folder, server)
-        yield lambda question, scale: _prepare(question, scale, places, base, nginx)
+        metastore = _Metastore(folder / "metastore", servers)
+
+        def prepare(question: Question, scale: float) -> Setup:
+            uri = metastore.uri if question.metastore else ""
+            return _prepare(question, scale, dataclasses.replace(places, hive_uri=uri), base, nginx)
+
+        yield prepare
+
+
+class _Metastore:
+    """The Hive Metastore, started when a question first needs it."""
+
+    def __init__(self, folder: Path, servers: contextlib.ExitStack) -> None:
+        self._folder, self._servers = folder, servers
+
+    @cached_property
+    def uri(self) -> str:
+        """Raises NotHere where there is no JDK 17, or no jars."""
+        try:
+            made = HiveMetastore.start(self._folder)
+        except RuntimeError as trouble:  # jvm.Unavailable is one
+            raise NotHere(f"no Hive Metastore: {trouble}") from trouble
+        self._servers.callback(made.stop, grace_s=5.0)
+        return made.uri
 
 
 @contextlib.contextmanager
@@ -102,6 +127,8 @@ def _prepare(question: Question, scale: float, places: Places, base: Setup, ngin
         columns=question.columns,
         filtered=question.filtered,
         by_month=question.by_month,
+        hive_uri=places.hive_uri,
+        hive_root=hive_days.root_of(table) if question.metastore else "",
         objects=datasets.object_locations(scale) if question.job == "objects" else (),
         object_endpoint=endpoint,
         authority=authority,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tests.servers import tpch
 from tests.servers.s3 import S3Client, S3Error
 
-from . import many_files
+from . import hive_days, many_files
 from .setup import LIST_LENGTH
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class Places:
     remote: Catalog
     local: Catalog
     s3: S3Client
+    hive_uri: str = ""
+    """The Hive Metastore, where a question needs one."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def _lineitem_deleted(places: Places, table: str, scale: float) -> None:
 
     tpch.append(places.remote, table, _parts(places, scale))
     made = places.remote.load_table(table)
-    if any((each.summary or {})["operation"] == "delete" for each in made.metadata.snapshots):
+    if any(each.summary and each.summary["operation"] == "delete" for each in made.metadata.snapshots):
         return
     with made.transaction() as transaction:
         transaction.set_properties({"write.delete.mode": "merge-on-read"})
@@ -156,6 +158,14 @@ def _million_files(places: Places, table: str, scale: float) -> None:
     many_files.make_for_appends(places.remote, table, manifests, files)
 
 
+def _hive_days(places: Places, table: str, scale: float) -> None:
+    """2,000 partitions of one file; of 8,192 rows at full scale."""
+    few = scale < 0.5
+    rows = hive_days.ROWS if few else _rows(hive_days.ROWS, scale)
+    days = hive_days.FEW_DAYS if few else hive_days.DAYS
+    hive_days.make(places.hive_uri, places.remote, places.s3, table, days, rows)
+
+
 def _objects(places: Places, table: str, scale: float) -> None:
     """Eight objects of 96 MiB of noise: in SeaweedFS and under nginx's root, by the same names."""
     import numpy as np
@@ -234,5 +244,6 @@ DATASETS: Mapping[str, Dataset] = {
     "small_files": Dataset(_small_files, "id"),
     "many_files": Dataset(_many_files),
     "million_files": Dataset(_million_files),
+    "hive_days": Dataset(_hive_days, "id", remote=False),
     "objects": Dataset(_objects, remote=False),
 }

@@ -15,6 +15,7 @@ DELETES = ("polars", "pyiceberg", "duckdb", "daft")
 LOCAL = ("polars", "pyiceberg", "pyarrow", "duckdb", "daft")
 PLAIN, ARROW = ("polars", "pyiceberg", "pyarrow", "daft"), ("polars:arrow", "pyiceberg:arrow", "pyarrow:arrow")
 OBJECTS = ("obstore", "obstore:threads", "pyarrow", "boto3")
+HIVE = ("polars", "pyarrow", "duckdb")
 LIBRARIES = ("headrace", "polars", "pyiceberg", "pyarrow", "duckdb", "daft", "obstore", "boto3", "metaflow")
 
 FULL_SCALE = 4.0
@@ -48,6 +49,7 @@ class Question:
     columns : those that are wanted, empty for all. ``filtered``: only a few days' rows are.
     by_month : the table that is written is partitioned so.
     served : by whom objects are ("s3", "http", "tls").
+    metastore : whether a Hive Metastore is needed.
     loads : how often the job is done in one process; the last time is what is measured.
     gib : a first guess of a run's memory at full scale.
     """
@@ -63,6 +65,7 @@ class Question:
     filtered: bool = False
     served: str = "s3"
     by_month: bool = False
+    metastore: bool = False
     loads: int = 1
     gib: float = 6.0
 
@@ -242,6 +245,27 @@ _ALL = (
         ("polars", "pyiceberg"),
         filtered=True,
         gib=1.0,
+    ),
+    Question(
+        "hive_plan",
+        "plan 20 of 2,000 partitions of a Hive table on S3",
+        "hive_plan",
+        "hive_days",
+        HIVE,
+        (Goal("wall", 0.15, said="s"), *_both(1.0, HIVE)),
+        filtered=True,
+        metastore=True,
+        gib=0.5,
+    ),
+    Question(
+        "hive_load",
+        "Hive table of 2,000 partitions on S3 -> frame",
+        "hive_frame",
+        "hive_days",
+        ("headrace:iceberg", *HIVE),
+        (Goal("user", 1.1, ("headrace:iceberg",), "the same files as an Iceberg table"), *_both(1.0, HIVE)),
+        metastore=True,
+        gib=1.5,
     ),
     Question(
         "write",

@@ -22,6 +22,8 @@ class Setup:
     key : the column whose sum proves that the rows are there.
     columns : what is wanted, empty for all; ``filtered`` : only what `filters` keeps.
     by_month : a table that is written is partitioned so.
+    hive_uri : the Hive Metastore that knows the table; ``hive_root`` is its folder, and ``<table>_iceberg`` the same
+        files in the catalog. Empty where the question has none.
     objects : locations of plain objects; ``object_endpoint`` serves them, unsigned unless it is ``endpoint``;
         ``authority`` is the file with the certificate to trust, empty without TLS.
     """
@@ -40,6 +42,8 @@ class Setup:
     columns: tuple[str, ...] = ()
     filtered: bool = False
     by_month: bool = False
+    hive_uri: str = ""
+    hive_root: str = ""
     objects: tuple[str, ...] = ()
     object_endpoint: str = ""
     authority: str = ""

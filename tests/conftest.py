@@ -109,6 +109,14 @@ def metastore(metastores: Callable[[str], HiveMetastore]) -> HiveMetastore:
     return metastores("2.3.10")
 
 
+@pytest.fixture(scope="session")
+def impatient_metastore(server_dir: Path, jdk: Path) -> Iterator[HiveMetastore]:
+    """A Hive Metastore 2.3.10 that lets go of a lock after three seconds without a heartbeat."""
+    server = HiveMetastore.start(server_dir / "metastore-impatient", lock_silence_s=3.0)
+    yield server
+    server.stop()
+
+
 @pytest.fixture(params=VERSIONS)
 def any_metastore(request: pytest.FixtureRequest, metastores: Callable[[str], HiveMetastore]) -> HiveMetastore:
     """Each version of the Hive Metastore in turn."""

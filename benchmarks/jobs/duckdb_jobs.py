@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
 from tests.servers import duck
 
-from .. import filters, written
+from .. import filters, hive_days, written
 from ..setup import Setup
 from . import imported, pyarrow_jobs
 
@@ -72,6 +73,20 @@ def plan(setup: Setup) -> Callable[[], Any]:
     return lambda: attach().sql(query).fetchall()
 
 
+def hive_plan(setup: Setup) -> Callable[[], Any]:
+    attach = _attached(setup)
+    return lambda: attach().execute(f"explain select * from {_hive(setup)} where {hive_days.SQL}").fetchall()[0][1]
+
+
+def hive_frame(setup: Setup) -> Callable[[], Any]:
+    attach = _attached(setup)
+    return lambda: attach().sql(f"select * from {_hive(setup)}").to_arrow_table()
+
+
+def _hive(setup: Setup) -> str:
+    return f"read_parquet('{setup.hive_root}/*/*.parquet', hive_partitioning = true)"
+
+
 def write_table(setup: Setup) -> Callable[[], Any]:
     attach = _attached(setup, read_only=False)
     frame, name = written.arrow(setup), written.make(setup)
@@ -86,4 +101,6 @@ def write_table(setup: Setup) -> Callable[[], Any]:
 
 
 def check(result: Any, setup: Setup) -> dict[str, Any]:
+    if isinstance(result, str):  # a plan, drawn in boxes
+        return {"files": int(re.search(r"Scanning Files:\s*(\d+)/", re.sub(r"[│\s]+", " ", result))[1])}  # type: ignore[index]
     return {"files": len(result)} if isinstance(result, list) else pyarrow_jobs.check(result, setup)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from .. import filters, many_files, written
+from .. import filters, hive_days, many_files, written
 from ..checks import total
 from ..setup import Setup
 from . import Steps, imported
@@ -41,9 +41,11 @@ def s3_frame_undeleted(setup: Setup) -> Callable[[], Any]:
     _imports()
 
     def job() -> Any:
-        table = headrace.Table(setup.table, catalog=headrace.load_catalog("bench", **setup.catalog))
-        ended = next(each for each in table.metadata.snapshots if (each.summary or {})["operation"] == "delete")
-        return table.scan(snapshot_id=ended.parent_snapshot_id).load(progress=False)
+        catalog = headrace.load_catalog("bench", **setup.catalog)
+        found = headrace.Table(setup.table, catalog=catalog).metadata.snapshots
+        ended = next(each for each in found if each.summary and each.summary["operation"] == "delete")
+        before = headrace.Table(setup.table, catalog=catalog, snapshot_id=ended.parent_snapshot_id)
+        return before.scan().load(progress=False)
 
     return job
 
@@ -115,6 +117,42 @@ def plan(setup: Setup) -> Callable[[], Any]:
     _imports()
 
     return lambda: _scan(setup, many_files.FILTER if setup.filtered else None)
+
+
+def hive_plan(setup: Setup) -> Callable[[], Any]:
+    return _hive(setup, lambda table: table.scan(hive_days.FILTER))
+
+
+def hive_frame(setup: Setup) -> Callable[[], Any]:
+    return _hive(setup, lambda table: table.scan().load(progress=False))
+
+
+def hive_frame_iceberg(setup: Setup) -> Callable[[], Any]:
+    import headrace
+
+    _imports()
+    name = f"{setup.table}_iceberg"
+
+    def job() -> Any:
+        catalog = headrace.load_catalog("bench", **setup.catalog)
+        return headrace.Table(name, catalog=catalog).scan().load(progress=False)
+
+    return job
+
+
+def _hive(setup: Setup, ask: Callable[[Any], Any]) -> Callable[[], Any]:
+    import headrace
+    from headrace.metastore.connection import interface
+
+    _imports("headrace.hive.planning", "headrace.catalog.hive", "thriftpy2.protocol", "thriftpy2.transport")
+    interface()
+    storage = {key: value for key, value in setup.catalog.items() if key.startswith("s3.")}
+
+    def job() -> Any:
+        catalog = headrace.load_catalog("hive", uri=setup.hive_uri, **storage)
+        return ask(headrace.Table(setup.table, catalog=catalog))
+
+    return job
 
 
 def write_table(setup: Setup) -> Callable[[], Any]:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from .. import filters, many_files, written
+from .. import filters, hive_days, many_files, written
 from ..checks import total
 from ..setup import LIST_LENGTH, Setup
 from . import Steps, imported
@@ -124,6 +124,26 @@ def plan(setup: Setup) -> Callable[[], Any]:
         return lambda: _table(setup).explain()
     wanted = (polars.col("day") == polars.lit(many_files.DAY)) & (polars.col("id") < many_files.ID_BELOW)
     return lambda: _table(setup).filter(wanted).explain()
+
+
+def hive_plan(setup: Setup) -> Callable[[], Any]:
+    import polars
+
+    _imports()
+    column = polars.col("day")
+    return lambda: _hive(setup).filter((column >= hive_days.FROM) & (column < hive_days.BEFORE)).explain()
+
+
+def hive_frame(setup: Setup) -> Callable[[], Any]:
+    _imports()
+    return lambda: _hive(setup).collect()
+
+
+def _hive(setup: Setup) -> Any:
+    import polars
+
+    places = f"{setup.hive_root}/**/*.parquet"
+    return polars.scan_parquet(places, hive_partitioning=True, storage_options=_storage(setup))
 
 
 def write_table(setup: Setup) -> Callable[[], Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from .. import filters
+from .. import filters, hive_days
 from ..checks import total
 from ..setup import LIST_LENGTH, Setup
 from . import Steps, imported
@@ -40,6 +40,29 @@ def s3_frame(setup: Setup) -> Callable[[], Any]:
     imported("pyarrow.dataset", "pyarrow.fs")
 
     return lambda: _table(setup)
+
+
+def hive_plan(setup: Setup) -> Callable[[], Any]:
+    import pyarrow.dataset
+
+    imported("pyarrow.fs")
+    day = pyarrow.dataset.field("day")
+    kept = (day >= hive_days.FROM) & (day < hive_days.BEFORE)
+    return lambda: [each.path for each in _hive(setup).get_fragments(kept)]
+
+
+def hive_frame(setup: Setup) -> Callable[[], Any]:
+    imported("pyarrow.dataset", "pyarrow.fs")
+    return lambda: _hive(setup).to_table()
+
+
+def _hive(setup: Setup) -> Any:
+    import pyarrow
+    import pyarrow.dataset
+
+    by_day = pyarrow.dataset.partitioning(pyarrow.schema([("day", pyarrow.date32())]), flavor="hive")
+    root = setup.hive_root.removeprefix("s3://")
+    return pyarrow.dataset.dataset(root, filesystem=_s3(setup), format="parquet", partitioning=by_day)
 
 
 def local_frame(setup: Setup) -> Callable[[], Any]:
@@ -128,5 +151,7 @@ def objects(setup: Setup) -> Callable[[], Any]:
 def check(table: Any, setup: Setup) -> dict[str, Any]:
     import pyarrow.compute
 
+    if isinstance(table, list):
+        return {"files": len(table)}
     found = {"rows": table.num_rows, "columns": table.num_columns}
     return found | {"sum": total(pyarrow.compute.sum(table[setup.key]).as_py()), "bytes": table.nbytes}

@@ -51,13 +51,14 @@ _CLIENT = """region access-key-id secret-access-key session-token profile-name r
     refresh-credentials-endpoint refresh-credentials-enabled credentials-provider"""
 _GLUE = """id endpoint region access-key-id secret-access-key session-token profile-name skip-archive max-retries
     retry-mode"""
-_HIVE = """thrift.transport thrift.timeout-ms lock-timeout-ms lock-heartbeat-interval-ms hive2-compatible
-    kerberos-authentication kerberos-service-name metastore.sasl.enabled"""
+_LOCK = "lock-timeout-ms lock-check-min-wait-ms lock-check-max-wait-ms lock-heartbeat-interval-ms"
+_HIVE = f"""thrift.transport thrift.timeout-ms {_LOCK} hive2-compatible kerberos-authentication kerberos-service-name
+    metastore.sasl.enabled metastore.use.SSL metastore.truststore.path"""
 KNOWN_PROPERTIES = frozenset(
     [
         *_PLAIN,
         *(f"{prefix}.{name}" for prefix, names in (("rest", _REST), ("s3", _S3), ("client", _CLIENT), ("glue", _GLUE),
-                                    ("hive", _HIVE))
+                                    ("hive", _HIVE), ("iceberg.hive", _LOCK))
           for name in names.split()),
     ]
 )  # fmt: skip

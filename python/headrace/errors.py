@@ -20,6 +20,7 @@
     ├── MetaflowTableException          a table cannot be found, read or written
     │   └── MetaflowTable{NotFound,Exists,Conflict,Incompatible,TypeMismatch,EmptyPartition,EmptyTable,InvalidData,
     │       RateLimitException,CommitStateUnknownException}
+    │       └── TableLocked (a Conflict)    somebody holds the metastore's lock on the table, and does not let go
     ├── ParquetDecodingException        a damaged Parquet file (also a MetaflowTableInvalidData)
     ├── ParquetEncodingException
     └── MetaflowDataFrameException      a frame used as it cannot be
@@ -187,6 +188,10 @@ class MetaflowTableExists(MetaflowTableException):
 
 class MetaflowTableConflict(MetaflowTableException):
     headline = "conflicting commit"
+
+
+class TableLocked(MetaflowTableConflict):
+    headline = "table is locked"
 
 
 class MetaflowTableIncompatible(MetaflowTableException):

@@ -155,7 +155,7 @@ class _Scan:
         ----------
         memory_limit : int or None
             Bytes that the stream may take: the frame in your hands, those on their way, and what their decoding
-            needs. None: 256 MiB; the least is 32 MiB. A frame takes up to about a tenth of it. Frames that you
+            needs. None: 256 MiB; the least is 32 MiB. A frame takes up to about an eighth of it. Frames that you
             keep are yours and not counted.
         batch_rows : int or None
             Rows of every frame but the last, across row groups and files. None: frames end where row groups end,
@@ -370,6 +370,7 @@ class ScanPlan(_Scan):
         files, manifests = self.report.get("files", {}), self.report.get("manifests", {})
         if partitions := self.report.get("partitions"):
             lines.append(f"  partitions: {partitions['kept']:,} kept of {_known(partitions['total'])}")
+        lines += [f"  {each}" for each in self.report.get("notes", [])]
         if manifests:
             lines.append(f"  manifests: {manifests['read']} read, {manifests['pruned']} pruned of {manifests['total']}")
         if files:

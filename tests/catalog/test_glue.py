@@ -401,6 +401,24 @@ def test_a_legacy_hive_table(catalog: GlueCatalog, db: str, aws: Any, faults: Fa
         table.load()
 
 
+def test_a_legacy_tables_odd_partitions(catalog: GlueCatalog, db: str, aws: Any, tmp_path: Path) -> None:
+    legacy(aws, db, "old", tmp_path / "old")
+    partition(aws, db, "old", tmp_path / "old/soon", ["soon", "a"], [1])
+    partition(aws, db, "old", tmp_path / "old/first", ["2026-01-01", "b"], [2])
+    (tmp_path / "old/first/part-0.parquet").unlink()
+    table = Table(f"{db}.old", catalog=catalog)
+    assert [(row["id"], row["ds"]) for row in rows(table)] == [(1, None)]
+    told = table.scan().explain()
+    assert "key ds reads as null where its value is no date, as Hive has it: 'soon'" in told
+    assert "1 of these partitions hold no files" in told
+    legacy(aws, db, "whole", tmp_path / "whole", PartitionKeys=[])
+    table = Table(f"{db}.whole", catalog=catalog)
+    assert table.load().num_rows == 0
+    aws.delete_table(DatabaseName=db, Name="whole")
+    with pytest.raises(MetaflowTableNotFound, match="the table is gone"):
+        table.scan()
+
+
 def test_what_a_legacy_table_is_refused(catalog: GlueCatalog, db: str, aws: Any, tmp_path: Path) -> None:
     legacy(aws, db, "old", tmp_path / "old")
     table = Table(f"{db}.old", catalog=catalog)

@@ -52,10 +52,10 @@ def sqlite(folder: Path) -> Catalog:
     return catalog
 
 
-def hive(uri: str, folder: Path, locks: bool = True) -> Catalog:
+def hive(uri: str, folder: Path, locks: bool = True, heartbeat_ms: int = 2000) -> Catalog:
     """A catalog in a Hive Metastore, with a database of its own in a folder under the name `db`."""
     # The metastore of the tests lets go of a lock after 10 s without a heartbeat, not after 300
-    options = {"hive.lock-heartbeat-interval-ms": "2000", "engine.hive.lock-enabled": str(locks).lower()}
+    options = {"hive.lock-heartbeat-interval-ms": str(heartbeat_ms), "engine.hive.lock-enabled": str(locks).lower()}
     catalog = headrace.load_catalog("hive", uri=uri, warehouse=f"file://{folder}/warehouse", **options)
     with contextlib.suppress(NamespaceExists):
         catalog.create_namespace("db")

@@ -1,7 +1,9 @@
 """A proxy before a Hive Metastore that loses answers: before the call arrived, or after it took effect.
 
-Each fault is taken by one call of its method; all else passes. Knows Thrift's binary protocol, framed or not as the
-client speaks it, and nothing of headrace. Neighbour: lossy.py does the same for REST.
+A call with the fault "never" is not passed on, and its connection stays open; "unknown" is answered as by a metastore
+that does not serve it. Each fault is taken by one call of its
+method; all else passes. Knows Thrift's binary protocol, framed or not as the client speaks it, and nothing of headrace.
+Neighbour: lossy.py does the same for REST.
 """
 
 from __future__ import annotations
@@ -45,6 +47,8 @@ class LossyThrift:
         self.calls: list[str] = []
         self._port, self._framed = port, framed
         self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._clients: list[socket.socket] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.uri = f"thrift://127.0.0.1:{self._listener.getsockname()[1]}"
 
@@ -59,6 +63,7 @@ class LossyThrift:
     def _serve(self, client: socket.socket) -> None:
         with contextlib.suppress(EOFError, OSError), contextlib.ExitStack() as held:
             held.enter_context(client)
+            self._clients.append(client)
             server = held.enter_context(socket.create_connection(("127.0.0.1", self._port)))
             while self._one(client, server):
                 pass
@@ -69,6 +74,12 @@ class LossyThrift:
         fault = self._fault(method)
         if fault == "drop before":
             return False
+        if fault == "never":  # as a metastore whose own database hangs
+            self._ended.wait()
+            return False
+        if fault == "unknown":  # as a metastore that does not serve the call
+            client.sendall(_unknown_method(method))
+            return True
         for _ in range(2 if fault == "twice" else 1):
             server.sendall(call)
             with self._lock:
@@ -94,10 +105,21 @@ class LossyThrift:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._ended.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        for each in self._clients:
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
         self._thread.join(10)
+
+
+def _unknown_method(method: str) -> bytes:
+    """TApplicationException of type 1 (unknown method), without a frame."""
+    told = f"Invalid method name: '{method}'".encode()
+    head = struct.pack("!Ii", 0x80010003, len(method)) + method.encode() + struct.pack("!i", 0)
+    return head + struct.pack("!bhi", 11, 1, len(told)) + told + struct.pack("!bhi", 8, 2, 1) + b"\0"
 
 
 def _message(connection: socket.socket, framed: bool) -> tuple[str, bytes]:

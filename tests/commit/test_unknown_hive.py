@@ -165,7 +165,7 @@ def test_ctrl_c_while_the_metastore_locks(plain: Catalog, name: str, monkeypatch
     assert isinstance(plain, HiveCatalog)
     real = plain.metastore.lock
 
-    def interrupted(request: Any) -> None:
+    def interrupted(request: Any, timeout_s: float) -> None:
         real(request)  # granted, and nobody is told its id
         raise KeyboardInterrupt
 

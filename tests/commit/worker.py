@@ -79,6 +79,8 @@ def run(asked: dict[str, Any]) -> None:
     catalog = headrace.load_catalog(asked["name"], **asked["catalog"])
     if asked.get("deaths"):
         die_at_commits(catalog, asked["deaths"])
+    if asked.get("deaths_with_lock"):
+        die_with_locks(asked["deaths_with_lock"])
     begun = {each["op"]: each for each in log.lines if each["step"] == "begin"}
     done = {each["op"] for each in log.lines if each["step"] == "done"}
     chance = random.Random(f"{writer}-{len(log.lines)}")
@@ -118,6 +120,26 @@ def die_at_commits(catalog: Catalog, chance: float) -> None:
         return answer
 
     catalog.commit_table = commit_table  # type: ignore[method-assign]
+
+
+def die_with_locks(chance: float) -> None:
+    """Let this process be killed while it waits for a metastore's lock, while it holds one, or before it lets go."""
+    from headrace.catalog.hive_lock import HiveLock
+
+    def dying(name: str, first: bool) -> None:
+        real = getattr(HiveLock, name)
+
+        def call(*request: Any) -> Any:
+            answer = None if first else real(*request)
+            if random.random() < chance / 3:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*request) if first else answer
+
+        setattr(HiveLock, name, call)
+
+    dying("_ask", first=False)
+    dying("_wait", first=False)
+    dying("_unlock", first=True)
 
 
 def commit(table: headrace.Table, entry: dict[str, Any]) -> None:

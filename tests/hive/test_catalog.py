@@ -196,6 +196,8 @@ def test_properties_that_cannot_be(any_metastore: HiveMetastore) -> None:
         Metastore({"uri": any_metastore.uri, "hive.thrift.timeout-ms": "soon"})
     with pytest.raises(UnsupportedError, match="Kerberos"):
         Metastore({"uri": any_metastore.uri, "hive.kerberos-authentication": "true"})
+    with pytest.raises(UnsupportedError, match="SASL"):
+        Metastore({"uri": any_metastore.uri, "hive.metastore.sasl.enabled": "true"})
     with pytest.raises(ConfigurationError, match="'uri' is missing"):
         load_catalog("x", type="hive")
     assert Metastore({"uri": any_metastore.uri, "ugi": "someone:group"}).get_all_databases()

@@ -15,7 +15,6 @@ import pytest
 from headrace import Table
 from headrace.errors import (
     ColumnNotFound,
-    MetaflowTableInvalidData,
     MetaflowTableTypeMismatch,
     UnsupportedError,
 )
@@ -130,6 +129,8 @@ def test_partitions_elsewhere_and_folders_that_vanished(tables: HiveTables, tmp_
     table = Table(made.full_name, catalog=tables.catalog)
     assert rows(table) == [{"id": 1, "ds": "inside"}, {"id": 2, "ds": "outside"}]
     assert rows(table, "ds in ('outside', 'gone')") == [{"id": 2, "ds": "outside"}]
+    assert "1 of these partitions hold no files: their folders are empty or gone" in table.scan().explain()
+    assert "no files" not in table.scan("ds = 'inside'").explain()
 
 
 def test_columns_added_reordered_widened_and_in_another_case(tables: HiveTables) -> None:
@@ -257,16 +258,24 @@ def test_bad_values_and_files(tables: HiveTables) -> None:
     assert "n=2" in str(mismatch.value)
 
 
-def test_a_value_that_is_none_of_its_type(tables: HiveTables) -> None:
-    made = tables.make({"id": "bigint"}, {"n": "int", "m": "int"})
-    put(made.partition("1", "1"), {"id": [1]})
-    put(made.partition("x", "2"), {"id": [2]})
+def test_a_value_that_is_none_of_its_type_is_null(tables: HiveTables) -> None:
+    made = tables.make({"id": "bigint"}, {"n": "int", "m": "date"})
+    texts = ["x", "1_0", "9999999999", "٣"]
+    put(made.partition("1", "2026-01-31"), {"id": [1]})
+    for at, text in enumerate(texts):
+        put(made.partition(text, "2026-02-30"), {"id": [at]})
     table = Table(made.full_name, catalog=tables.catalog)
-    for filter in (None, "n = 1"):
-        with pytest.raises(MetaflowTableInvalidData, match="partition key 'n': 'x' is no int") as wrong:
-            table.scan(filter)
-        assert wrong.value.table == made.full_name
-    assert rows(table, "m = 1") == [{"id": 1, "n": 1, "m": 1}]  # what the filter leaves out is not looked at
+    day = datetime.date(2026, 1, 31)
+    nulls = [{"id": at, "n": None, "m": None} for at in range(len(texts))]
+    assert rows(table) == sorted([{"id": 1, "n": 1, "m": day}, *nulls], key=repr)
+    assert rows(table, "n = 1") == [{"id": 1, "n": 1, "m": day}]
+    assert rows(table, "n is null") == rows(table, "m is null") == nulls
+    assert rows(table, "n != 1") == []
+    told = table.scan("n is not null").explain()
+    assert "key n reads as null where its value is no int, as Hive has it: " in told
+    assert all(repr(each) in told for each in texts)
+    assert "key m" not in told  # what nobody looks at is not judged
+    assert "key m reads as null where its value is no date, as Hive has it: '2026-02-30'" in table.scan().explain()
 
 
 def test_iceberg_and_hive_tables_beside_each_other(tables: HiveTables) -> None:

@@ -12,9 +12,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import headrace
 import pyarrow
+import pyarrow.compute
+import pyarrow.parquet
 import pytest
 from headrace.catalog import Catalog
 
@@ -179,13 +182,21 @@ def test_legacy_tables_of_sparks(beside: Beside, folder: Path, stored: str, by_h
     assert sorted(pyarrow.table(found)["n"].to_pylist()) == [100, 101, 102, 103, 104]
 
 
-def check_legacy(beside: Beside, name: str, count: int) -> None:
-    """Our rows are Spark's: Hive's timestamps have no zone, Spark's are instants, in this session UTC."""
+def check_legacy(beside: Beside, name: str, count: int, padded: str | None = None) -> None:
+    """Our rows are Spark's: Hive's timestamps have no zone, Spark's are instants, in this session UTC. `padded`: a CHAR
+    column that its writer left as short as it was, as ours does, and Spark pads."""
     ours = pyarrow.table(beside.ours(name).load())
     theirs = beside.spark.rows(f"select * from spark_catalog.{name}")
     assert ours.num_rows == count
     assert ours.column_names == theirs.column_names
+    if padded:
+        ours, theirs = without_padding(ours, padded), without_padding(theirs, padded)
     assert rows(ours) == rows(theirs)
+
+
+def without_padding(table: pyarrow.Table, column: str) -> pyarrow.Table:
+    short = pyarrow.compute.utf8_rtrim(table[column].cast("string"), " ")
+    return table.set_column(table.column_names.index(column), column, short)
 
 
 def test_legacy_tables_that_we_write(beside: Beside, folder: Path) -> None:
@@ -212,3 +223,59 @@ def test_legacy_tables_that_we_write(beside: Beside, folder: Path) -> None:
     beside.ours(name).put(replaced, overwrite=True)
     spark.sql(f"refresh table spark_catalog.{name}")
     check_legacy(beside, name, 12)
+
+
+def test_layouts_of_older_writers(beside: Beside, folder: Path) -> None:
+    """Lists of Hive's own writer ("bag", "array_element"), and those that Spark writes for Hive's older readers."""
+    name, spark = f"default.legacy{next(_NAMES)}", beside.spark
+    spark.sql(
+        f"create table spark_catalog.{name} ({LEGACY}) partitioned by (ds date, code string, h int) stored as parquet "
+        f"location 'file://{folder}' tblproperties ('avro.schema.url'='file:///nowhere.avsc', 'avro.schema.literal'='?')"
+    )
+    try:
+        for at, (setting, value) in enumerate(LAYOUTS):
+            spark.sql(f"set {setting}={value}")
+            spark.sql(
+                f"insert into spark_catalog.{name} partition (ds, code, h) "
+                f"select {ROW}, date '2026-01-01', 'x', {at} from range(0, 30, 1, 1)"
+            )
+            spark.sql(f"reset {setting}")
+    finally:
+        for setting, _ in LAYOUTS:
+            spark.sql(f"reset {setting}")
+    files = [next(folder.glob(f"*/*/h={at}/[!_.]*")) for at in range(len(LAYOUTS))]
+    paths = [{column.path for column in columns_of(each)} for each in files]
+    assert [any("bag.array" in each for each in of_file) for of_file in paths] == [True, True], paths
+    assert paths[0] != paths[1]
+    check_legacy(beside, name, 30 * len(LAYOUTS), padded="c")
+
+
+def columns_of(file: Path) -> list[Any]:
+    schema = pyarrow.parquet.ParquetFile(file).schema
+    return [schema.column(at) for at in range(len(schema))]
+
+
+LAYOUTS = (("spark.sql.parquet.writeLegacyFormat", "true"), ("spark.sql.hive.convertMetastoreParquet", "false"))
+
+
+def test_partition_values_that_are_none_of_their_type(beside: Beside, folder: Path) -> None:
+    """Both read them as null."""
+    name, spark = f"default.legacy{next(_NAMES)}", beside.spark
+    spark.sql(
+        f"create table spark_catalog.{name} (id bigint) partitioned by (n int, d date, x decimal(5, 2), b boolean) "
+        f"stored as parquet location 'file://{folder}'"
+    )
+    spark.sql(f"insert into spark_catalog.{name} values (1, 1, date '2026-01-01', 1.25, true)")
+    metastore = beside.catalog.metastore
+    for at, values in enumerate((["abc", "2026-02-30", "x", "maybe"], ["99999999999", "soon", "1e99", ""])):
+        table = metastore.get_table(*name.split("."))
+        place = folder / f"odd-{at}"
+        place.mkdir()
+        pyarrow.parquet.write_table(pyarrow.table({"id": [10 + at]}), place / "part-0")
+        table.sd.location = f"file://{place}"
+        values = [each or "__HIVE_DEFAULT_PARTITION__" for each in values]
+        made = {"dbName": table.dbName, "tableName": table.tableName, "sd": table.sd, "parameters": {}}
+        metastore.add_partitions([metastore.types.Partition(values=values, **made)])
+    spark.sql(f"refresh table spark_catalog.{name}")
+    check_legacy(beside, name, 3)
+    assert sorted(pyarrow.table(beside.ours(name).load("n is null"))["id"].to_pylist()) == [10, 11]

@@ -40,7 +40,9 @@ class HiveMetastore:
         self.warehouse = folder / "warehouse"
 
     @classmethod
-    def start(cls, folder: Path, version: str = "2.3.10", port: int | None = None) -> Self:
+    def start(
+        cls, folder: Path, version: str = "2.3.10", port: int | None = None, lock_silence_s: float = 10.0
+    ) -> Self:
         """Serve the metastore in ``folder``, made there if it is new. Takes some 3 s, and 300 MB.
 
         Parameters
@@ -50,6 +52,8 @@ class HiveMetastore:
         version : {"2.3.10", "4.0.1"}
         port : int or None
             A port to take again; None: any that is free.
+        lock_silence_s : float
+            For how long it keeps a lock without a heartbeat (`hive.txn.timeout`).
 
         Raises
         ------
@@ -65,6 +69,7 @@ class HiveMetastore:
         for attempt in range(3):  # another process may take the port between the choice and the start
             chosen, log = port or process.free_ports(1), folder / "metastore.log"
             command: list[str | Path] = [jvm.java_home() / "bin" / "java", *_JVM, *_settings(folder, major, fresh)]
+            command.append(f"-Dheadrace.lock-silence-ms={lock_silence_s * 1000:.0f}")
             command += ["-cp", f"{classes}:{class_path}", f"Metastore{major}", str(chosen)]
             child = process.spawn(command, log=log)
             try:

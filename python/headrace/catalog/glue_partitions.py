@@ -54,6 +54,16 @@ class GluePartitions:
         self._calls, self._keys, self._name_of = calls, tuple(keys), name_of
         self._found: dict[str, GluePartition] = {}
 
+    def has_table(self, database: str, name: str) -> bool:
+        """Whether a table is there."""
+        try:
+            self._calls.read("get_table", DatabaseName=database, Name=name)
+        except Refused as error:
+            if error.code == "EntityNotFoundException":
+                return False
+            raise error.error from error
+        return True
+
     def get_partition_names(self, database: str, name: str) -> list[str]:
         """Names of all partitions."""
         return self._fetch(database, name, None)
@@ -70,7 +80,7 @@ class GluePartitions:
                 raise error.error from error
             return self._fetch(database, name, None)
 
-    def get_partitions_by_names(self, database: str, name: str, names: Sequence[str]) -> list[Any]:
+    def partition_places(self, database: str, name: str, names: Sequence[str]) -> list[Any]:
         """The partitions of names that were answered before."""
         return [self._found[each] for each in names]
 

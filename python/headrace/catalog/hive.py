@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from headrace import config
 from headrace.catalog.base import StoreFactory
-from headrace.catalog.hive_lock import DEFAULT_HEARTBEAT_S, DEFAULT_TIMEOUT_S, HiveLock
+from headrace.catalog.hive_lock import HiveLock, LockTimes
 from headrace.catalog.hive_tables import (
     LOCK_ENABLED,
     METADATA_LOCATION,
@@ -166,9 +166,7 @@ class HiveCatalog(OneLevelCatalog):
         if not config.as_bool(given, LOCK_ENABLED, default=True):
             yield None
             return
-        timeout_s = config.as_int(self.properties, "hive.lock-timeout-ms", int(DEFAULT_TIMEOUT_S * 1000)) / 1000
-        beat_ms = config.as_int(self.properties, "hive.lock-heartbeat-interval-ms", int(DEFAULT_HEARTBEAT_S * 1000))
-        with HiveLock(self.metastore, name[0], name[1], timeout_s, beat_ms / 1000) as lock:
+        with HiveLock(self.metastore, name[0], name[1], LockTimes.of(self.properties)) as lock:
             yield lock
 
     def _swap(

@@ -39,13 +39,21 @@ def parse_name(name: str, keys: Sequence[str]) -> list[str | None]:
     parts = name.split("/")
     if len(parts) != len(keys):
         raise MetaflowTableInvalidData(f"partition {name[:200]!r}: expected the keys {', '.join(keys)}")
-    values = []
-    for part, key in zip(parts, keys, strict=True):
-        found, separator, value = part.partition("=")
-        if not separator or (found != key and unescape(found).lower() != key.lower()):
-            raise MetaflowTableInvalidData(f"partition {name[:200]!r}: expected key {key!r}, found {part[:80]!r}")
-        values.append(from_text(unescape(value)))
-    return values
+    return [parse_part(part, key) for part, key in zip(parts, keys, strict=True)]
+
+
+def parse_part(part: str, key: str) -> str | None:
+    """The value in one key's part of a name.
+
+    Examples
+    --------
+    >>> parse_part("name=a%2Fb", "name")
+    'a/b'
+    """
+    found, separator, value = part.partition("=")
+    if not separator or (found != key and unescape(found).lower() != key.lower()):
+        raise MetaflowTableInvalidData(f"a partition's name: expected key {key!r}, found {part[:80]!r}")
+    return from_text(unescape(value))
 
 
 def make_name(keys: Sequence[str], values: Sequence[str | None]) -> str:

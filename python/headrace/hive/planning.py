@@ -14,7 +14,7 @@ from typing import Any
 from headrace.access import TableAccess
 from headrace.catalog.glue import GlueCatalog
 from headrace.catalog.hive import HiveCatalog
-from headrace.errors import UnsupportedError
+from headrace.errors import CatalogError, MetaflowTableNotFound, UnsupportedError
 from headrace.filters import Bound, Expression, bind
 from headrace.hive.listing import list_folders
 from headrace.hive.names import from_text, make_name
@@ -24,6 +24,9 @@ from headrace.hive.values import column_of
 from headrace.iceberg import PrimitiveType
 from headrace.metastore.description import HiveTable
 from headrace.plan import ScanPlan
+
+_SHOWN = 5
+"""Values that a note shows."""
 
 
 def plan_scan(
@@ -43,12 +46,24 @@ def plan_scan(
         The same, described.
     expression, columns, limit
         As in `Table.scan`.
+
+    Raises
+    ------
+    MetaflowTableNotFound
+        The table is gone.
     """
     schema = table.metadata.schema
     bound = None if expression is None else bind(expression, schema, case_sensitive=False)
     chosen = schema.select(columns, case_sensitive=False)
-    found = find_partitions(calls_of(access, table), table, bound) if table.partition_keys else Found([], None)
+    calls = calls_of(access, table)
+    try:
+        found = find_partitions(calls, table, bound) if table.partition_keys else Found([], None)
+    except CatalogError:
+        _ensure_there(calls, table)
+        raise
     files, report = list_files(access.store(), table, found, bound)
+    if not len(files):  # a metastore answers for a table that is gone as for one without partitions
+        _ensure_there(calls, table)
     return ScanPlan(
         access=access,
         files=files,
@@ -74,6 +89,11 @@ def calls_of(access: TableAccess, table: HiveTable) -> PartitionCalls:
     raise UnsupportedError("partitions of this catalog's Hive tables are not known", table=access.name)
 
 
+def _ensure_there(calls: PartitionCalls, table: HiveTable) -> None:
+    if not calls.has_table(table.database, table.name):
+        raise MetaflowTableNotFound("the table is gone", table=table.full_name)
+
+
 def list_files(store: Any, table: HiveTable, found: Found, bound: Bound | None) -> tuple[Any, dict[str, Any]]:
     """The engine's list of files, and a report of what was left out."""
     from headrace._engine import FileList
@@ -91,7 +111,8 @@ def list_files(store: Any, table: HiveTable, found: Found, bound: Bound | None) 
         constants.append((field.field_id, column_of(kind, field.name, values)))
     specs = json.dumps([metadata.spec.to_json()])
     files = FileList.of_files([file[0] for _, file in rows], [file[1] for _, file in rows], constants, specs)
-    return files, _report(table, found, bound)
+    empty = sum(not files for files in listed) if table.partition_keys else 0
+    return files, _report(table, found, bound, empty)
 
 
 def matching_of(table: HiveTable) -> Mapping[str, Any]:
@@ -105,7 +126,7 @@ def matching_of(table: HiveTable) -> Mapping[str, Any]:
     return {"ignore_case": True, **(positions if table.is_orc else {})}
 
 
-def _report(table: HiveTable, found: Found, bound: Bound | None) -> dict[str, Any]:
+def _report(table: HiveTable, found: Found, bound: Bound | None, empty: int) -> dict[str, Any]:
     if not table.partition_keys:
         return {}
     kept = len(found.partitions)
@@ -115,4 +136,8 @@ def _report(table: HiveTable, found: Found, bound: Bound | None) -> dict[str, An
         names = [table.metadata.schema.names_by_id[each] for each in dict.fromkeys(tested_fields(bound))]
         on = ", ".join(each for each in names if each.lower() in keys)
         report["reasons"] = [{"count": found.total - kept, "of": "partitions", "reason": f"partition {on}"}]
-    return report
+    notes = [f"{empty:,} of these partitions hold no files: their folders are empty or gone"] if empty else []
+    for key, kind, texts in found.unread:
+        shown = ", ".join(repr(each[:80]) for each in texts[:_SHOWN]) + (", ..." if len(texts) > _SHOWN else "")
+        notes.append(f"key {key} reads as null where its value is no {kind}, as Hive has it: {shown}")
+    return report | ({"notes": notes} if notes else {})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from functools import reduce
 from typing import Any
 
 from headrace.filters import Bound
@@ -24,9 +25,16 @@ def compile_filter(bound: Bound, partition_fields: frozenset[int]) -> Keeps:
     if isinstance(bound, BoundTest):
         return _test(bound) if bound.field_id in partition_fields else lambda row: True
     parts = [compile_filter(each, partition_fields) for each in bound.parts]
-    if bound.joiner == "and":
-        return lambda row: all(part(row) for part in parts)
-    return lambda row: any(part(row) for part in parts)
+    joined = _both if bound.joiner == "and" else _either
+    return reduce(joined, parts) if parts else lambda row: bound.joiner == "and"
+
+
+def _both(one: Keeps, other: Keeps) -> Keeps:
+    return lambda row: one(row) and other(row)
+
+
+def _either(one: Keeps, other: Keeps) -> Keeps:
+    return lambda row: one(row) or other(row)
 
 
 def tested_fields(bound: Bound) -> Iterator[int]:
@@ -51,41 +59,42 @@ def equalities(bound: Bound) -> dict[int, Any]:
 
 
 def _test(test: BoundTest) -> Keeps:
-    if test.op in ("is_null", "not_null"):
-        wanted = test.op == "is_null"
-        return lambda row: (row[test.field_id] is None) == wanted
+    field_id = test.field_id
+    if test.op == "is_null":
+        return lambda row: row[field_id] is None
+    if test.op == "not_null":
+        return lambda row: row[field_id] is not None
     passes = _passes(test)
-
-    def keeps(row: Row) -> bool:
-        value = row[test.field_id]
-        return value is not None and passes(value)
-
-    return keeps
+    return lambda row: (value := row[field_id]) is not None and passes(value)
 
 
 def _passes(test: BoundTest) -> Callable[[Any], bool]:
-    """The test of a value that is not null."""
-    keys = [_key(each) for each in test.values]
-    first = keys[0] if keys else None
-    members = frozenset(keys)
+    """The test of a value that is not null. Text is compared as it is: its order is that of its UTF-8."""
+    if any(isinstance(each, float) for each in test.values):
+        plain = _plainly(test.op, tuple(map(_key, test.values)))
+        return lambda value: plain(_key(value))
+    return _plainly(test.op, test.values)
+
+
+def _plainly(op: str, values: tuple[Any, ...]) -> Callable[[Any], bool]:
+    first, members = values[0] if values else None, frozenset(values)
     tests: dict[str, Callable[[Any], bool]] = {
         "is_nan": lambda value: bool(math.isnan(value)),
         "not_nan": lambda value: not math.isnan(value),
-        "lt": lambda value: bool(_key(value) < first),
-        "le": lambda value: bool(_key(value) <= first),
-        "gt": lambda value: bool(_key(value) > first),
-        "ge": lambda value: bool(_key(value) >= first),
-        "eq": lambda value: _key(value) == first,
-        "ne": lambda value: _key(value) != first,
-        "in": lambda value: _key(value) in members,
-        "not_in": lambda value: _key(value) not in members,
-        "starts_with": lambda value: bool(value.startswith(test.values[0])),
-        "not_starts_with": lambda value: not value.startswith(test.values[0]),
+        "lt": lambda value: bool(value < first),
+        "le": lambda value: bool(value <= first),
+        "gt": lambda value: bool(value > first),
+        "ge": lambda value: bool(value >= first),
+        "eq": lambda value: bool(value == first),
+        "ne": lambda value: bool(value != first),
+        "in": lambda value: value in members,
+        "not_in": lambda value: value not in members,
+        "starts_with": lambda value: bool(value.startswith(first)),
+        "not_starts_with": lambda value: not value.startswith(first),
     }
-    return tests[test.op]
+    return tests[op]
 
 
 def _key(value: Any) -> Any:
-    if isinstance(value, float):
-        return (True, 0.0) if math.isnan(value) else (False, value)
-    return value.encode() if isinstance(value, str) else value
+    """A number as it is compared where one may be NaN."""
+    return (True, 0.0) if isinstance(value, float) and math.isnan(value) else (False, value)

@@ -25,6 +25,8 @@ Value = bool | int | float | str | bytes
 _EPOCH = datetime.date(1970, 1, 1).toordinal()
 _DATE = re.compile(r"\s*(\d{4})-(\d{1,2})-(\d{1,2})\s*")
 _TIMESTAMP = re.compile(r"\s*(\d{4}-\d{1,2}-\d{1,2})(?:[ T](\d{1,2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?)?\s*")
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-]?(?:nan|inf|infinity)", re.ASCII | re.IGNORECASE)
+_NO_VALUE = (ValueError, InvalidOperation, OverflowError)
 _BOUNDS = {"int": 1 << 31, "long": 1 << 63}
 _FORMATS = {
     "boolean": ("b", "B"),
@@ -45,20 +47,46 @@ def parser(kind: PrimitiveType, key: str) -> Callable[[str | None], Value | None
     The returned function raises MetaflowTableInvalidData for a text that is no value of the type.
     """
     read = _reader(kind)
-    known: dict[str, Value] = {}
+    known: dict[str | None, Value | None] = {None: None}
 
     def parse(text: str | None) -> Value | None:
-        if text is None:
-            return None
         if text not in known:
+            assert text is not None
             try:
                 known[text] = read(text)
-            except (ValueError, InvalidOperation, OverflowError):
+            except _NO_VALUE:
                 message = f"partition key {key!r}: {text[:80]!r} is no {kind}"
                 raise MetaflowTableInvalidData(message, hint="the metastore has a partition that cannot be") from None
         return known[text]
 
     return parse
+
+
+class Texts(dict[str | None, Value | None]):
+    """The texts of a partition key → their values, as Hive reads them: what is no value of the type is null.
+
+    Attributes
+    ----------
+    kind : PrimitiveType
+        The key's type.
+    unread : list of str
+        Texts that were asked for and are no value of the type.
+    """
+
+    def __init__(self, kind: PrimitiveType) -> None:
+        super().__init__({None: None})
+        self.kind = kind
+        self.unread: list[str] = []
+        self._read = _reader(kind)
+
+    def __missing__(self, text: str) -> Value | None:
+        try:
+            value: Value | None = self._read(text)
+        except _NO_VALUE:
+            self.unread.append(text)
+            value = None
+        self[text] = value
+        return value
 
 
 def column_of(kind: PrimitiveType, name: str, values: Sequence[Value | None]) -> Column:
@@ -88,7 +116,7 @@ def _reader(kind: PrimitiveType) -> Callable[[str], Value]:
         "binary": str.encode,
         "boolean": _boolean,
         "float": _float32,
-        "double": float,
+        "double": lambda text: float(_number(text)),
         "date": _date,
         "timestamp": _timestamp,
         "timestamptz": _timestamp,
@@ -97,26 +125,31 @@ def _reader(kind: PrimitiveType) -> Callable[[str], Value]:
 
 
 def _integer(text: str, bound: int) -> int:
-    value = int(text)
+    value = int(_number(text))
     if not -bound <= value < bound:
         raise ValueError
     return value
 
 
+def _number(text: str) -> str:
+    """A number as SQL writes it: Python would read more ("1_000", other digits)."""
+    if not _NUMBER.fullmatch(text := text.strip()):
+        raise ValueError
+    return text
+
+
 def _boolean(text: str) -> bool:
-    return {"true": True, "false": False}[text.strip().lower()] if text.strip().lower() in ("true", "false") else _bad()
-
-
-def _bad() -> bool:
-    raise ValueError
+    if (found := text.strip().lower()) not in ("true", "false"):
+        raise ValueError
+    return found == "true"
 
 
 def _float32(text: str) -> float:
-    return float(array.array("f", [float(text)])[0])
+    return float(array.array("f", [float(_number(text))])[0])
 
 
 def _decimal(text: str, kind: DecimalType) -> int:
-    scaled = Decimal(text.strip()).scaleb(kind.scale)
+    scaled = Decimal(_number(text)).scaleb(kind.scale)
     value = int(scaled)
     if value != scaled or abs(value) >= 10**kind.precision:
         raise ValueError
@@ -124,6 +157,8 @@ def _decimal(text: str, kind: DecimalType) -> int:
 
 
 def _date(text: str) -> int:
+    if len(text) == 10 and text[4] == text[7] == "-" and text.isascii():  # as nearly all are
+        return datetime.date.fromisoformat(text).toordinal() - _EPOCH
     match = _DATE.fullmatch(text)
     if not match:
         raise ValueError

@@ -7,7 +7,8 @@ Iceberg, catalogs' errors. Neighbours: `connection.py` below, `headrace.catalog.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from types import ModuleType
 from typing import Any
@@ -18,6 +19,9 @@ from headrace.metastore.connection import Connections, Lost, interface
 PARTITIONS_A_CALL = 1000
 """Partitions fetched by one call; metastores refuse more than their `hive.metastore.limit.partition.request` allows,
 and answers are held whole on both sides (about 1 KB a partition)."""
+
+CONCURRENT_CALLS, FEWEST_A_CALL = 4, 200
+"""Calls at once, and the fewest partitions of one where there are several: a metastore has a thread for each."""
 
 _UNKNOWN_METHOD = 1
 _ALL = -1
@@ -84,6 +88,14 @@ class Metastore:
         except Unserved:
             return self._read("get_table", database, name)
 
+    def has_table(self, database: str, name: str) -> bool:
+        """Whether a table is there."""
+        try:
+            self.get_table(database, name)
+        except self.types.NoSuchObjectException:
+            return False
+        return True
+
     def create_table(self, table: Any) -> None:
         self._change("create_table", table)
 
@@ -112,6 +124,26 @@ class Metastore:
             found += self._read("get_partitions_by_names", database, name, batch)
         return found
 
+    def partition_places(self, database: str, name: str, names: Sequence[str]) -> Iterator[Any]:
+        """As `get_partitions_by_names`, over several connections, but only `values` and `sd.location` of each."""
+        size = min(PARTITIONS_A_CALL, max(FEWEST_A_CALL, -(-len(names) // CONCURRENT_CALLS)))
+        batches = [list(names[at : at + size]) for at in range(0, len(names), size)]
+
+        def fetch(batch: list[str]) -> list[Any]:
+            return list(self._read("get_partitions_by_names", database, name, batch, service="Places"))
+
+        if len(batches) == 1:
+            yield from fetch(batches[0])
+            return
+        with ThreadPoolExecutor(CONCURRENT_CALLS, "headrace-hive") as threads:
+            answers = [threads.submit(fetch, each) for each in batches]
+            try:
+                while answers:
+                    yield from answers.pop(0).result()
+            finally:
+                for each in answers:  # after a failure, or Ctrl-C
+                    each.cancel()
+
     def add_partitions(self, partitions: Sequence[Any]) -> None:
         """Add partitions, all or none."""
         self._change("add_partitions", list(partitions))
@@ -120,36 +152,44 @@ class Metastore:
         """Replace the descriptions of partitions, all or none."""
         self._change("alter_partitions", database, name, list(partitions))
 
-    def lock(self, request: Any) -> Any:
-        return self._change("lock", request)
+    def lock(self, request: Any, timeout_s: float | None = None) -> Any:
+        """Ask for a lock. `timeout_s`, here and below: seconds to wait for the answer, if less than for others."""
+        return self._change("lock", request, timeout_s=timeout_s)
 
-    def check_lock(self, lock_id: int) -> Any:
-        return self._read("check_lock", self.types.CheckLockRequest(lockid=lock_id))
+    def check_lock(self, lock_id: int, timeout_s: float | None = None) -> Any:
+        """A lock's state; keeps it alive, too."""
+        return self._read("check_lock", self.types.CheckLockRequest(lockid=lock_id), timeout_s=timeout_s)
 
-    def unlock(self, lock_id: int) -> None:
-        self._read("unlock", self.types.UnlockRequest(lockid=lock_id))
+    def unlock(self, lock_id: int, timeout_s: float | None = None) -> None:
+        self._read("unlock", self.types.UnlockRequest(lockid=lock_id), timeout_s=timeout_s)
 
-    def heartbeat(self, lock_id: int) -> None:
-        self._read("heartbeat", self.types.HeartbeatRequest(lockid=lock_id))
+    def heartbeat(self, lock_id: int, timeout_s: float | None = None) -> None:
+        self._read("heartbeat", self.types.HeartbeatRequest(lockid=lock_id), timeout_s=timeout_s)
 
-    def show_locks(self, database: str, name: str) -> list[Any]:
-        """Locks of a table."""
-        answer = self._read("show_locks", self.types.ShowLocksRequest(dbname=database, tablename=name))
-        return list(answer.locks or [])
+    def show_locks(self, database: str, name: str, timeout_s: float | None = None) -> list[Any]:
+        """Locks of a table, held and waited for."""
+        request = self.types.ShowLocksRequest(dbname=database, tablename=name)
+        return list(self._read("show_locks", request, timeout_s=timeout_s).locks or [])
 
-    def _read(self, method: str, *arguments: Any) -> Any:
-        """A call that may be repeated."""
+    def _read(self, method: str, *arguments: Any, **options: Any) -> Any:
+        """A call that may be repeated; `options` are those of `Connection.call`."""
         last: Lost | None = None
         for _ in range(1 + len(self._connections.addresses)):
             try:
-                return self._change(method, *arguments)
+                return self._change(method, *arguments, **options)
             except Lost as error:
                 last = error
                 if error.timed_out:
                     break  # it works on it still: the same again would make it slower
-        raise UnreachableError(f"Hive Metastore: {last}", hint="the metastore accepts connections and breaks them")
+        hint = (
+            "the metastore accepts connections and breaks them: it may want TLS (hive.metastore.use.SSL), Kerberos (not"
+            " supported), or another hive.thrift.transport"
+        )
+        if last is not None and last.timed_out:
+            hint = "the metastore accepts connections and does not answer in time: see hive.thrift.timeout-ms"
+        raise UnreachableError(f"Hive Metastore: {last}", hint=hint)
 
-    def _change(self, method: str, *arguments: Any) -> Any:
+    def _change(self, method: str, *arguments: Any, **options: Any) -> Any:
         """A call that is sent once."""
         from thriftpy2.thrift import TApplicationException, TException
 
@@ -157,7 +197,7 @@ class Metastore:
             raise Unserved(method)
         connection = self._connections.take()
         try:
-            answer = connection.call(method, *arguments)
+            answer = connection.call(method, *arguments, **options)
         except Lost:
             self._connections.failed(connection)
             raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import select
 import socket
+import ssl
 import threading
 import weakref
 from collections.abc import Mapping
@@ -25,6 +26,7 @@ DEFAULT_TIMEOUT_S = 600.0
 """Of one answer: Hive's own default (hive.metastore.client.socket.timeout); a large alter_partitions takes minutes."""
 CONNECT_TIMEOUT_S = 10.0
 MOST_KEPT = 8
+SERVICE = "ThriftHiveMetastore"
 
 _INTERFACE = Path(__file__).with_name("hive_metastore.thrift")
 _loading = threading.Lock()
@@ -94,28 +96,30 @@ def parse_addresses(uri: str) -> list[Address]:
 class Connection:
     """One open connection."""
 
-    def __init__(self, address: Address, framed: bool, timeout_s: float) -> None:
+    def __init__(self, address: Address, framed: bool, timeout_s: float, tls: ssl.SSLContext | None = None) -> None:
         module = interface()
         from thriftpy2.protocol import TBinaryProtocolFactory
         from thriftpy2.thrift import TClient
         from thriftpy2.transport import TBufferedTransportFactory, TFramedTransportFactory, TSocket
 
         self.address = address
-        self._socket = socket.create_connection((address.host, address.port), CONNECT_TIMEOUT_S)
+        self._socket = _opened(address, tls)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        self._timeout_s = timeout_s
         self._socket.settimeout(timeout_s)
         wrap = TFramedTransportFactory() if framed else TBufferedTransportFactory()
         protocol = TBinaryProtocolFactory().get_protocol(wrap.get_transport(TSocket(sock=self._socket)))
-        self._client = TClient(module.ThriftHiveMetastore, protocol)
+        self._clients = {each.__name__: TClient(each, protocol) for each in module.__thrift_meta__["services"]}
 
-    def call(self, method: str, *arguments: Any) -> Any:
-        """Call; the interface's own exceptions as they come, Lost where the connection broke."""
+    def call(self, method: str, *arguments: Any, service: str = SERVICE, timeout_s: float | None = None) -> Any:
+        """Call; the interface's own exceptions as they come, Lost where the connection broke or `timeout_s` passed."""
         from thriftpy2.protocol.exc import TProtocolException
         from thriftpy2.transport import TTransportException
 
+        self._socket.settimeout(self._timeout_s if timeout_s is None else min(timeout_s, self._timeout_s))
         try:
-            return getattr(self._client, method)(*arguments)
+            return getattr(self._clients[service], method)(*arguments)
         except (TTransportException, TProtocolException, OSError, EOFError, MemoryError) as error:
             timed_out = isinstance(error, TimeoutError)
             told = "no answer in time" if timed_out else f"{type(error).__name__}: {error}"
@@ -125,9 +129,15 @@ class Connection:
         """Whether the other side hung up (or sent what nobody asked for) while nothing was under way."""
         try:
             readable, _, _ = select.select([self._socket], [], [], 0)
+            if not readable or not isinstance(self._socket, ssl.SSLSocket):
+                return bool(readable)
+            self._socket.settimeout(0)  # TLS has messages of its own: only a look tells
+            self._socket.recv(1)
+        except ssl.SSLWantReadError:
+            return False
         except (OSError, ValueError):
-            return True
-        return bool(readable)
+            pass
+        return True
 
     def close(self) -> None:
         """End it. A process that inherited it by a fork closes its own end only: the parent goes on."""
@@ -142,13 +152,16 @@ class Connections:
     properties : mapping of str to str
         `uri` (several by commas, tried in order, the one that last answered first), `hive.thrift.transport` ("buffered"
         or "framed"), `hive.thrift.timeout-ms` of one answer, `ugi` ("user" or "user:group,group") whom the metastore
-        is told to be called by. `hive.kerberos-authentication` is refused.
+        is told to be called by; `hive.metastore.use.SSL` (TLS, the certificate checked against the host's name) and
+        `hive.metastore.truststore.path` (a PEM file of whom is trusted, instead of the system's).
+        `hive.kerberos-authentication` is refused.
     """
 
     def __init__(self, properties: Mapping[str, str]) -> None:
         self.addresses = parse_addresses(properties.get("uri", ""))
         self._framed = _is_framed(properties)
         self._timeout_s = _timeout_s(properties)
+        self._tls = _tls(properties)
         self._ugi = properties.get("ugi", "")
         self._lock = threading.Lock()
         self._idle: list[Connection] = []
@@ -194,7 +207,7 @@ class Connections:
         failures = []
         for address in list(self.addresses):
             try:
-                made = Connection(address, self._framed, self._timeout_s)
+                made = Connection(address, self._framed, self._timeout_s, self._tls)
                 if self._ugi:
                     user, _, groups = self._ugi.partition(":")
                     made.call("set_ugi", user, [each for each in groups.split(",") if each])
@@ -205,7 +218,21 @@ class Connections:
                 self.addresses = [address, *(each for each in self.addresses if each != address)]
             return made
         hint = "check property 'uri', and that the metastore runs"
+        if self._tls is not None:
+            hint += "; with hive.metastore.use.SSL it must speak TLS, with a certificate for this host"
         raise UnreachableError(f"Hive Metastore: no connection ({'; '.join(failures)})", hint=hint)
+
+
+def _opened(address: Address, tls: ssl.SSLContext | None) -> socket.socket:
+    """A socket to a metastore; OSError (ssl.SSLError is one) if there is none."""
+    made = socket.create_connection((address.host, address.port), CONNECT_TIMEOUT_S)
+    if tls is None:
+        return made
+    try:
+        return tls.wrap_socket(made, server_hostname=address.host)
+    except BaseException:
+        made.close()
+        raise
 
 
 def _close_all(connections: list[Connection]) -> None:
@@ -229,8 +256,24 @@ def _timeout_s(properties: Mapping[str, str]) -> float:
     return int(text) / 1000
 
 
+def _tls(properties: Mapping[str, str]) -> ssl.SSLContext | None:
+    """Whom to trust; None: the metastore does not speak TLS."""
+    if not _is_on(properties, "hive.metastore.use.SSL"):
+        return None
+    path = properties.get("hive.metastore.truststore.path")
+    try:
+        return ssl.create_default_context(cafile=path or None)
+    except (OSError, ValueError) as error:
+        message = f"property 'hive.metastore.truststore.path': {path!r} cannot be used: {error}"
+        hint = "a PEM file; of a Java one: keytool -exportcert -rfc -keystore FILE -alias NAME"
+        raise ConfigurationError(message, hint=hint) from None
+
+
 def _refuse_kerberos(properties: Mapping[str, str]) -> None:
-    asked = properties.get("hive.kerberos-authentication", "").strip().lower() in ("true", "yes", "1", "on")
-    if asked or properties.get("hive.metastore.sasl.enabled", "").strip().lower() == "true":
+    if _is_on(properties, "hive.kerberos-authentication") or _is_on(properties, "hive.metastore.sasl.enabled"):
         hint = "use a metastore without SASL, or one behind a REST catalog"
         raise UnsupportedError("a Hive Metastore with Kerberos (SASL) is not supported by this version", hint=hint)
+
+
+def _is_on(properties: Mapping[str, str], key: str) -> bool:
+    return properties.get(key, "").strip().lower() in ("true", "yes", "1", "on")

@@ -38,6 +38,10 @@ struct Partition {
   6: StorageDescriptor sd, 7: map<string, string> parameters, 9: optional string catName, 10: optional i64 writeId
 }
 
+// A partition as far as plans look at it: what is left out is skipped where it arrives, and never becomes an object.
+struct Place { 2: string location }
+struct PartitionPlace { 1: list<string> values, 6: Place sd }
+
 struct Database {
   1: string name, 2: string description, 3: string locationUri, 4: map<string, string> parameters,
   6: optional string ownerName, 7: optional PrincipalType ownerType, 8: optional string catalogName
@@ -62,6 +66,7 @@ struct HeartbeatRequest { 1: optional i64 lockid, 2: optional i64 txnid }
 struct ShowLocksRequest { 1: optional string dbname, 2: optional string tablename }
 struct ShowLocksResponseElement {
   1: required i64 lockid, 2: required string dbname, 3: optional string tablename, 5: required LockState state,
+  8: required i64 lastheartbeat, 9: optional i64 acquiredat, 10: required string user, 11: required string hostname,
   13: optional string agentInfo
 }
 struct ShowLocksResponse { 1: list<ShowLocksResponseElement> locks }
@@ -118,4 +123,10 @@ service ThriftHiveMetastore {
   void heartbeat(1: HeartbeatRequest ids)
     throws (1: NoSuchLockException o1, 2: NoSuchTxnException o2, 3: TxnAbortedException o3)
   ShowLocksResponse show_locks(1: ShowLocksRequest rqst)
+}
+
+// Calls of the same service, of whose answers plans need a part.
+service Places {
+  list<PartitionPlace> get_partitions_by_names(1: string db_name, 2: string tbl_name, 3: list<string> names)
+    throws (1: MetaException o1, 2: NoSuchObjectException o2)
 }

@@ -16,6 +16,7 @@ from headrace.errors import (
     InvalidArgument,
     MetaflowTableCommitStateUnknownException,
     MetaflowTableConflict,
+    TableLocked,
     nearest,
 )
 from headrace.iceberg import PartitionSpec, Schema, TableMetadata, updates
@@ -223,6 +224,8 @@ class Administration:
                     for field in missing:
                         change.add(field.name, field.type)
                 break
+            except TableLocked:
+                raise  # it was waited for long enough
             except MetaflowTableConflict:
                 if not missing:
                     raise
@@ -313,6 +316,8 @@ class Administration:
                 try:
                     loaded = catalog.commit_table(self._access.identifier, requirements, made)
                     break
+                except TableLocked:
+                    raise  # it was waited for long enough
                 except MetaflowTableConflict:
                     if not retry.again():
                         raise

@@ -25,6 +25,7 @@ from headrace.errors import (
     MetaflowTableConflict,
     MetaflowTableRateLimitException,
     ObjectNotFound,
+    TableLocked,
     UnsupportedError,
 )
 from headrace.iceberg import Snapshot, TableMetadata, updates
@@ -176,6 +177,8 @@ class _Commit:
             if retry.again():
                 return None
             failure: HeadraceError = error
+        except TableLocked as error:
+            failure = error  # it was waited for long enough
         except MetaflowTableConflict as error:
             if retry.again():
                 return None

@@ -10,7 +10,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 public class LockTimeouts {
-  private static final long SILENCE_MS = 10_000;
+  private static final long SILENCE_MS = Long.getLong("headrace.lock-silence-ms", 10_000);
 
   static void start(String url) {
     Thread thread = new Thread(() -> run(url), "lock timeouts");
@@ -43,7 +43,7 @@ public class LockTimeouts {
   private static void run(String url) {
     while (true) {
       try {
-        Thread.sleep(1000);
+        Thread.sleep(SILENCE_MS / 10);
         try (Connection connection = DriverManager.getConnection(url)) {
           endOld(connection);
         }
