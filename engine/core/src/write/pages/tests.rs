@@ -64,7 +64,7 @@ fn column(kind: usize, rows: usize, distinct: u64, nulls: f64, random: &mut Smal
             let (precision, most) = if kind == 6 { (9, 999_999_999) } else { (18, 999_999_999_999_999_999i128) };
             let values = picks.iter().map(|pick| each(pick).map(|pick| i128::from(mixed(pick) as i64) % most));
             let array = values.collect::<Decimal128Array>().with_precision_and_scale(precision, 2).unwrap();
-            (Type::Decimal(precision.into(), 2), Arc::new(array))
+            (Type::Decimal(precision, 2), Arc::new(array))
         }
         8 => (Type::String, Arc::new(picks.iter().map(|pick| each(pick).map(text)).collect::<StringArray>())),
         9 => (Type::String, Arc::new(picks.iter().map(|pick| each(pick).map(text)).collect::<LargeStringArray>())),
