@@ -26,7 +26,7 @@ RUST_ALLOWED = {
     "metrics": {"error", "frame"},
     "row_deletes": {"error", "runtime", "store", "iceberg", "frame", "load", "write"},
     "write": {"error", "runtime", "arena", "store", "iceberg", "frame", "parquet", "parallel", "metrics"},
-    "formats": {"error", "runtime", "iceberg"},
+    "formats": {"error", "runtime", "arena", "iceberg"},
     "load": {"error", "runtime", "arena", "store", "fetch", "formats", "iceberg", "parquet", "frame", "metrics"},
 }
 

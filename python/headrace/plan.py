@@ -155,7 +155,7 @@ class _Scan:
         ----------
         memory_limit : int or None
             Bytes that the stream may take: the frame in your hands, those on their way, and what their decoding
-            needs. None: 256 MiB; the least is 32 MiB. A frame takes up to about a tenth of it. Frames that you
+            needs. None: 256 MiB; the least is 32 MiB. A frame takes up to about an eighth of it. Frames that you
             keep are yours and not counted.
         batch_rows : int or None
             Rows of every frame but the last, across row groups and files. None: frames end where row groups end,

@@ -1,4 +1,4 @@
-"""Hive tables as Hive itself would make them: Parquet files by PyArrow in folders, and what the metastore knows of them.
+"""Hive tables as Hive itself would make them: Parquet and ORC files by PyArrow in folders, and what the metastore knows of them.
 
 Knows the metastore's calls through headrace's client; of reading tables nothing.
 """
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow
+import pyarrow.orc
 import pyarrow.parquet
 from headrace.catalog.hive import HiveCatalog
 from headrace.hive.names import make_name
@@ -21,6 +22,11 @@ PARQUET = {
     "inputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat",
     "outputFormat": "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat",
     "serde": "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe",
+}
+ORC = {
+    "inputFormat": "org.apache.hadoop.hive.ql.io.orc.OrcInputFormat",
+    "outputFormat": "org.apache.hadoop.hive.ql.io.orc.OrcOutputFormat",
+    "serde": "org.apache.hadoop.hive.ql.io.orc.OrcSerde",
 }
 TEXT = {
     "inputFormat": "org.apache.hadoop.mapred.TextInputFormat",
@@ -145,4 +151,14 @@ def put(folder: Path, rows: pyarrow.Table | Mapping[str, Sequence[Any]], name: s
     folder.mkdir(parents=True, exist_ok=True)
     table = rows if isinstance(rows, pyarrow.Table) else pyarrow.table(dict(rows))
     pyarrow.parquet.write_table(table, folder / name, **options)
+    return folder / name
+
+
+def put_orc(
+    folder: Path, rows: pyarrow.Table | Mapping[str, Sequence[Any]], name: str = "000000_0", **options: Any
+) -> Path:
+    """Write an ORC file, named as Hive names them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    table = rows if isinstance(rows, pyarrow.Table) else pyarrow.table(dict(rows))
+    pyarrow.orc.write_table(table, folder / name, **options)
     return folder / name

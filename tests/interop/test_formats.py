@@ -1,4 +1,4 @@
-"""Data and delete files in Avro by Spark: headrace reads what Spark reads, every type and every row delete."""
+"""Data and delete files in Avro and ORC by Spark: headrace reads what Spark reads, every type and every row delete."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ VALUES = (
 )
 
 
+@pytest.mark.parametrize("format_", ["avro", "orc"])
 @pytest.mark.parametrize("version", [1, 2])
-def test_files_of_spark(sides: Sides, version: int) -> None:
+def test_files_of_spark(sides: Sides, format_: str, version: int) -> None:
     modes = dict.fromkeys(("write.delete.mode", "write.update.mode"), "merge-on-read") if version > 1 else {}
-    formats = {"write.format.default": "avro", "write.delete.format.default": "avro"}
+    formats = {"write.format.default": format_, "write.delete.format.default": format_}
     name = sides.made(COLUMNS, version=version, properties=formats | modes)
     sides.sql(f"insert into {{t}} {VALUES}", name)
     sides.check(name)
@@ -35,6 +36,8 @@ def test_files_of_spark(sides: Sides, version: int) -> None:
         assert found.num_rows == 101 - len([each for each in range(101) if each % 7 == 3 and each < 100])
         plan = sides.ours(name).scan()
         assert plan.report["deletes"]["position"] > 0
+        sides.spark.equality_delete(f"rest.{name}", "select id from range(0, 100, 10)", file_format=format_)
+        assert sides.check(name).num_rows == found.num_rows - 8  # 10 and 80 are gone already
     sides.sql("alter table {t} add column late int; alter table {t} rename column text to words", name)
     sides.check(name)
     for where in ("id > 10 and id < 20", "words = 'text 8'", "day is null", "money >= 50"):

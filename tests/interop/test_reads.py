@@ -10,7 +10,6 @@ import re
 
 import pyarrow
 import pytest
-from headrace.errors import HeadraceError
 
 from tests.interop.sides import Sides
 from tests.table.compare import rows
@@ -202,15 +201,6 @@ def test_our_metadata_frames_are_sparks(sides: Sides, version: int) -> None:
 
 def _path(file: dict[str, object]) -> object:
     return next(value for value in file.values() if isinstance(value, str) and value.startswith("s3://"))
-
-
-@pytest.mark.parametrize("kind", ["orc"])
-def test_other_file_formats_are_refused_at_planning(sides: Sides, kind: str) -> None:
-    name = sides.made(COLUMNS, properties={"write.format.default": kind})
-    inserted(sides, name, 0, 5)
-    with pytest.raises(HeadraceError, match=f"(?i){kind}") as caught:
-        sides.ours(name).scan()
-    assert f".{kind}" in str(caught.value), "the error names the file"
 
 
 @VERSIONS

@@ -64,9 +64,16 @@ class Spark:
             writer.write_table(data)
         self._ask("insert", table, sink.getvalue().to_pybytes(), branch)
 
-    def equality_delete(self, table: str, keys: str, partition: str | None = None, spec_id: int | None = None) -> None:
+    def equality_delete(
+        self,
+        table: str,
+        keys: str,
+        partition: str | None = None,
+        spec_id: int | None = None,
+        file_format: str = "parquet",
+    ) -> None:
         """Commit one equality-delete file: see spark_worker.py."""
-        self._ask("equality_delete", table, keys, partition, spec_id)
+        self._ask("equality_delete", table, keys, partition, spec_id, file_format)
 
     def stop(self) -> None:
         """End Spark; its JVM ends with the process that holds it."""

@@ -40,7 +40,9 @@ class Worker:
         target = f"{table}.branch_{branch}" if branch else table
         self._spark.createDataFrame(rows, schema).coalesce(1).writeTo(target).append()
 
-    def equality_delete(self, table: str, keys: str, partition: str | None = None, spec_id: int | None = None) -> None:
+    def equality_delete(
+        self, table: str, keys: str, partition: str | None, spec_id: int | None, file_format: str
+    ) -> None:
         """Commit one equality-delete file by Iceberg's own writer; Spark never writes one itself.
 
         The columns of the query ``keys`` are the delete's, in the types of the table, its rows what is deleted;
@@ -55,11 +57,11 @@ class Worker:
             ids[at] = field.fieldId()
         spec = made.spec() if spec_id is None else made.specs().get(spec_id)
         part = iceberg.DataFiles.data(spec, partition) if partition else None
-        parquet = iceberg.FileFormat.PARQUET
-        files = iceberg.io.OutputFileFactory.builderFor(made, 1, 1).format(parquet).build()
+        kind = iceberg.FileFormat.fromString(file_format)
+        files = iceberg.io.OutputFileFactory.builderFor(made, 1, 1).format(kind).build()
         out = files.newOutputFile(spec, part) if partition else files.newOutputFile()
         factory = iceberg.data.GenericAppenderFactory(made.schema(), spec, ids, schema, None)
-        writer = factory.newEqDeleteWriter(out, parquet, part)
+        writer = factory.newEqDeleteWriter(out, kind, part)
         self._write_rows(keys, [field.name() for field in schema.columns()], writer)
         writer.close()
         made.newRowDelta().addDeletes(writer.toDeleteFile()).commit()

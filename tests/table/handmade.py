@@ -136,14 +136,17 @@ class HandMade:
         }
         self.table.commit(staging.stage(metadata, [json.dumps(file)]))
 
-    def deletes_of(self, location: str, record_count: int, file_format: FileFormat) -> DataFile:
-        """A position delete file that lies there, in any format."""
+    def deletes_of(
+        self, location: str, record_count: int, file_format: FileFormat, compared: Sequence[int] = ()
+    ) -> DataFile:
+        """A delete file that lies there, in any format: of positions, or of values of the columns `compared`."""
         return self._file(
-            content=DataFileContent.POSITION_DELETES,
+            content=DataFileContent.EQUALITY_DELETES if compared else DataFileContent.POSITION_DELETES,
             file_path=location,
             file_format=file_format,
             file_size_in_bytes=Path(location.removeprefix("file://")).stat().st_size,
             record_count=record_count,
+            equality_ids=list(compared) or None,
             partition=Record(),
             spec_id=None,
         )

@@ -116,10 +116,14 @@ def list_files(store: Any, table: HiveTable, found: Found, bound: Bound | None) 
 
 
 def matching_of(table: HiveTable) -> Mapping[str, Any]:
-    """How the engine tells files' columns apart: by name in any case, or by position where the SerDe says so."""
-    if not table.by_position:
-        return {"ignore_case": True}
-    return {"positions": [each.field_id for each in table.metadata.schema.fields[: len(table.columns)]]}
+    """How the engine tells files' columns apart: by name in any case, or by position where the SerDe says so.
+
+    ORC files of old Hives call their columns `_col0`, `_col1` and so on: those are matched by position.
+    """
+    positions = {"positions": [each.field_id for each in table.metadata.schema.fields[: len(table.columns)]]}
+    if table.by_position:
+        return positions
+    return {"ignore_case": True, **(positions if table.is_orc else {})}
 
 
 def _report(table: HiveTable, found: Found, bound: Bound | None, empty: int) -> dict[str, Any]:

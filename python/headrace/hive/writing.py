@@ -48,6 +48,9 @@ def refuse_unwritable(access: TableAccess, table: HiveTable) -> None:
         reason = f"a catalog of type {access.catalog.kind if access.catalog else None!r} only reads them"
         hint = "write it through its Hive Metastore, or copy it to an Iceberg table"
         raise UnsupportedError(f"Hive table cannot be written: {reason}", table=table.full_name, hint=hint)
+    if table.is_orc:
+        hint = "write it with Hive or Spark, or copy it to an Iceberg table"
+        raise UnsupportedError("Hive table cannot be written: its files are ORC", table=table.full_name, hint=hint)
     if table.num_buckets > 0:
         reason = "it is bucketed, and rows that are in the wrong bucket's file are lost to joins"
         raise UnsupportedError(f"Hive table cannot be written: {reason}", table=table.full_name)

@@ -36,8 +36,12 @@ _PARQUET_INPUTS = (
     "parquet.hive.deprecatedparquetinputformat",
     "parquet.hive.mapredparquetinputformat",
 )
+_ORC_SERDE = "org.apache.hadoop.hive.ql.io.orc.orcserde"
+_ORC_INPUTS = ("org.apache.hadoop.hive.ql.io.orc.orcinputformat", "org.apache.hadoop.hive.ql.io.orc.orcnewinputformat")
+_PARQUET_MATCHING = (("parquet.column.index.access",), "hive.parquet.use-column-names")
+_ORC_MATCHING = (("orc.column.index.access", "orc.force.positional.evolution"), "hive.orc.use-column-names")
+"""Properties that match files' columns by position if true, and the one that does if false."""
 _FORMATS = {
-    "orc": "ORC",
     "textinputformat": "text",
     "sequencefile": "a sequence file",
     "avro": "Avro",
@@ -110,9 +114,14 @@ class HiveTable:
     @property
     def by_position(self) -> bool:
         """Whether files' columns are matched by their position instead of their name."""
-        keys = ("parquet.column.index.access", "hive.parquet.use-column-names")
+        by_index, by_name = _ORC_MATCHING if self.is_orc else _PARQUET_MATCHING
         given = {key.lower(): value.lower() for key, value in {**self.parameters, **self.serde_parameters}.items()}
-        return given.get(keys[0]) == "true" or given.get(keys[1]) == "false"
+        return any(given.get(key) == "true" for key in by_index) or given.get(by_name) == "false"
+
+    @property
+    def is_orc(self) -> bool:
+        """Whether its files are ORC, which is read and not written."""
+        return self.serde.lower() == _ORC_SERDE or self.input_format.lower() in _ORC_INPUTS
 
     @property
     def is_transactional(self) -> bool:
@@ -127,15 +136,18 @@ class HiveTable:
             reason = "it is transactional (Hive ACID): its files hold deltas that only Hive's readers merge"
             raise self._unsupported(reason, "copy it to a plain or an Iceberg table")
         provider = self.parameters.get("spark.sql.sources.provider", "").lower()
-        if provider not in ("", "parquet", "hive"):
+        if provider not in ("", "parquet", "orc", "hive"):
             raise self._unsupported(f"it is a {provider} table of Spark", "copy it to a Parquet or an Iceberg table")
         if "symlink" in self.input_format.lower():
             reason = "its folder holds lists of files (SymlinkTextInputFormat), not the files"
             raise self._unsupported(reason, "read the table that the lists were made from")
-        if not (self.serde.lower() in _PARQUET_SERDES or self.input_format.lower() in _PARQUET_INPUTS):
+        is_parquet = self.serde.lower() in _PARQUET_SERDES or self.input_format.lower() in _PARQUET_INPUTS
+        if not (is_parquet or self.is_orc):
             text = f"{self.input_format} {self.serde}".lower()
             kind = next((name for part, name in _FORMATS.items() if part in text), self.input_format or "unknown")
-            raise self._unsupported(f"its files are {kind}, not Parquet", "copy it to a Parquet or an Iceberg table")
+            raise self._unsupported(
+                f"its files are {kind}, not Parquet or ORC", "copy it to a Parquet or an Iceberg table"
+            )
         if self.storage_handler:
             raise self._unsupported(f"its rows are kept by {self.storage_handler}", None)
 

@@ -2,17 +2,21 @@
 //!
 //! Correct rather than fast: the object is there whole, its rows become Arrow batches with Iceberg's field ids, and those
 //! one row group without compression. So evolution, deletes, filters and shards have one meaning for every format. Must not
-//! know: tables, stores, what is wanted of a file. Avro's reader is [`crate::iceberg`]'s.
+//! know: tables, stores, what is wanted of a file. Within: [`orc`]; Avro's reader is [`crate::iceberg`]'s.
+
+mod orc;
 
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
-use arrow_schema::Schema;
+use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
+use crate::arena::{Account, Share};
 use crate::error::{Error, Kind, Result};
+use crate::formats::orc::OrcFile;
 use crate::iceberg::avro::AvroFile;
 use crate::runtime::Cancel;
 
@@ -21,6 +25,8 @@ use crate::runtime::Cancel;
 pub enum Format {
     /// Avro object container file
     Avro,
+    /// Apache ORC
+    Orc,
 }
 
 impl Format {
@@ -29,6 +35,7 @@ impl Format {
         let (_, ending) = location.rsplit_once('.')?;
         match ending.to_ascii_lowercase().as_str() {
             "avro" => Some(Format::Avro),
+            "orc" => Some(Format::Orc),
             _ => None,
         }
     }
@@ -37,31 +44,65 @@ impl Format {
     pub fn of_bytes(start: &[u8]) -> Option<Format> {
         match start {
             [b'O', b'b', b'j', 1, ..] => Some(Format::Avro),
+            [b'O', b'R', b'C', ..] => Some(Format::Orc),
             _ => None,
         }
     }
 
-    /// The rows of a file of this format as a Parquet file.
-    pub fn to_parquet(self, bytes: Bytes, cancel: &Cancel) -> Result<Bytes> {
-        let (schema, batches) = match self {
+    /// The rows of a file of this format as a Parquet file. Memory is counted on `account` until it is done.
+    pub fn to_parquet(self, bytes: Bytes, account: &Account, cancel: &Cancel) -> Result<Bytes> {
+        match self {
             Format::Avro => {
                 let batch = AvroFile::open(&bytes)?.records(cancel)?;
-                (batch.schema(), vec![batch])
+                let mut made = Made::new(batch.schema(), account)?;
+                made.add(&batch)?;
+                made.finish()
             }
-        };
-        write(&schema, &batches)
+            Format::Orc => {
+                let file = OrcFile::open(bytes, account)?;
+                let mut made = Made::new(Arc::clone(file.schema()), account)?;
+                file.each_batch(account, cancel, |batch| made.add(batch))?;
+                made.finish()
+            }
+        }
     }
 }
 
-fn write(schema: &Arc<Schema>, batches: &[RecordBatch]) -> Result<Bytes> {
-    let wrong = |e: parquet::errors::ParquetError| Error::new(Kind::InvalidData, format!("the file's rows: {e}"));
-    let properties = WriterProperties::builder()
-        .set_dictionary_enabled(false)
-        .set_statistics_enabled(EnabledStatistics::None)
-        .set_offset_index_disabled(true)
-        .set_max_row_group_row_count(None)
-        .build();
-    let mut writer = ArrowWriter::try_new(Vec::new(), Arc::clone(schema), Some(properties)).map_err(wrong)?;
-    batches.iter().try_for_each(|batch| writer.write(batch)).map_err(wrong)?;
-    writer.into_inner().map(Bytes::from).map_err(wrong)
+/// A Parquet file that is being made.
+struct Made<'a> {
+    writer: ArrowWriter<Vec<u8>>,
+    account: &'a Account,
+    shares: Vec<Share>,
+    counted: u64,
+}
+
+impl Made<'_> {
+    fn new(schema: SchemaRef, account: &Account) -> Result<Made<'_>> {
+        let properties = WriterProperties::builder()
+            .set_dictionary_enabled(false)
+            .set_statistics_enabled(EnabledStatistics::None)
+            .set_offset_index_disabled(true)
+            .set_max_row_group_row_count(None)
+            .build();
+        let writer = ArrowWriter::try_new(Vec::new(), schema, Some(properties)).map_err(wrong)?;
+        Ok(Made { writer, account, shares: Vec::new(), counted: 0 })
+    }
+
+    fn add(&mut self, batch: &RecordBatch) -> Result<()> {
+        self.writer.write(batch).map_err(wrong)?;
+        let held = self.writer.memory_size() as u64;
+        if held > self.counted {
+            self.shares.push(self.account.take(held - self.counted)?);
+            self.counted = held;
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Bytes> {
+        self.writer.into_inner().map(Bytes::from).map_err(wrong)
+    }
+}
+
+fn wrong(error: parquet::errors::ParquetError) -> Error {
+    Error::new(Kind::InvalidData, format!("the file's rows: {error}"))
 }

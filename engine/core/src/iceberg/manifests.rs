@@ -19,7 +19,7 @@ use crate::iceberg::schema::Type;
 use crate::iceberg::specs::PartitionSpec;
 
 /// Formats of data and delete files that are read.
-const FORMATS: [&str; 2] = ["parquet", "avro"];
+const FORMATS: [&str; 3] = ["parquet", "avro", "orc"];
 /// Rows or bytes beyond what any file has: a number above it is damage.
 const MOST: i64 = 1 << 48;
 

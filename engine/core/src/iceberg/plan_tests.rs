@@ -333,8 +333,8 @@ fn sequence_numbers_and_row_ids_are_inherited() {
 #[test]
 fn what_cannot_be_read_is_refused() {
     let refused = |name, file: File| plan_files(name, &[FILE, file], |_| ()).unwrap_err();
-    let avro = refused("orc", File { format: "orc", ..FILE });
-    assert_eq!((avro.kind(), avro.location()), (Kind::Unsupported, Some("s3://lake/1.parquet")));
+    let unheard = refused("unheard", File { format: "unheard", ..FILE });
+    assert_eq!((unheard.kind(), unheard.location()), (Kind::Unsupported, Some("s3://lake/1.parquet")));
     let encrypted = refused("key", File { key: true, ..FILE });
     assert_eq!((encrypted.kind(), encrypted.location()), (Kind::Unsupported, Some("s3://lake/1.parquet")));
     for damaged in [
@@ -346,7 +346,7 @@ fn what_cannot_be_read_is_refused() {
         assert_eq!(refused("damage", damaged).kind(), Kind::InvalidData);
     }
     plan_files("lower", &[File { format: "parquet", ..FILE }], |_| ()).unwrap();
-    let dropped = [File { status: 2, format: "orc", key: true, ..FILE }];
+    let dropped = [File { status: 2, format: "unheard", key: true, ..FILE }];
     assert_eq!(plan_files("dropped", &dropped, |_| ()).unwrap().len(), 0);
 }
 
@@ -360,9 +360,9 @@ fn manifests_of_deletes_are_checked() {
     let refused = |name, file: File| deletes(name, &[file], None).unwrap_err();
     let data = refused("data_as_deletes", FILE);
     assert!(data.message().contains("content is 0 in a manifest of deletes"), "{data}");
-    let orc = refused("orc_deletes", File { content: 1, format: "ORC", ..FILE });
-    assert_eq!((orc.kind(), orc.location()), (Kind::Unsupported, Some("s3://lake/0.parquet")));
-    assert!(orc.message().contains("a delete file in ORC format"), "{orc}");
+    let unheard = refused("unheard_deletes", File { content: 1, format: "UNHEARD", ..FILE });
+    assert_eq!((unheard.kind(), unheard.location()), (Kind::Unsupported, Some("s3://lake/0.parquet")));
+    assert!(unheard.message().contains("a delete file in UNHEARD format"), "{unheard}");
     let nothing = refused("nothing_compared", File { content: 2, ..FILE });
     assert!(nothing.message().contains("without equality_ids"), "{nothing}");
     let vector = refused("vector_nowhere", File { content: 1, format: "puffin", ..FILE });

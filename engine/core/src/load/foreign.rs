@@ -46,8 +46,9 @@ async fn made(context: &Arc<Context>, object: &PinnedObject) -> Result<Option<Op
     let Some(format) = Format::of_bytes(&start) else { return Ok(None) };
     let read = context.account.take(size).map_err(place)?;
     let whole = object.read_range(0..size).await?;
-    let cancel = context.cancel.clone();
-    let footer = context.decode(move || footer::of_bytes(format.to_parquet(whole, &cancel)?)).await.map_err(place)?;
+    let (cancel, account) = (context.cancel.clone(), context.account.clone());
+    let make = move || footer::of_bytes(format.to_parquet(whole, &account, &cancel)?);
+    let footer = context.decode(make).await.map_err(place)?;
     drop(read);
     let made = context.account.take(footer.file_size).map_err(place)?;
     Ok(Some(Opened { footer, made: Some(made) }))

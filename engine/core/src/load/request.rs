@@ -7,7 +7,8 @@
 //!  "decoder": "direct" or "reference", "ignore_case": true, "positions": [field ids] or null}
 //! ```
 //!
-//! Everything but `schema` may be left out. `ignore_case` matches columns by name in any case, `positions` by position.
+//! Everything but `schema` may be left out. `ignore_case` matches columns by name in any case, `positions` by position,
+//! both by position where a file's columns have numbers for names.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -116,16 +117,14 @@ impl LoadRequest {
 /// How files' columns are found: by id unless the request says otherwise.
 fn matching(request: &Value) -> Result<Matching> {
     let id = |value: &Value| value.as_i64().and_then(|id| i32::try_from(id).ok());
-    match request.get("positions") {
-        None | Some(Value::Null) if request.get("ignore_case").and_then(Value::as_bool) == Some(true) => {
-            Ok(Matching::NamesIgnoringCase)
-        }
-        None | Some(Value::Null) => Ok(Matching::FieldIds),
-        Some(given) => {
-            let ids = given.as_array().and_then(|ids| ids.iter().map(id).collect::<Option<Vec<i32>>>());
-            Ok(Matching::Positions(ids.ok_or_else(|| bad("positions is not a list of field ids"))?))
-        }
-    }
+    let ignores_case = request.get("ignore_case").and_then(Value::as_bool) == Some(true);
+    let positions = match request.get("positions") {
+        None | Some(Value::Null) if ignores_case => return Ok(Matching::NamesIgnoringCase),
+        None | Some(Value::Null) => return Ok(Matching::FieldIds),
+        Some(given) => given.as_array().and_then(|ids| ids.iter().map(id).collect::<Option<Vec<i32>>>()),
+    };
+    let positions = positions.ok_or_else(|| bad("positions is not a list of field ids"))?;
+    Ok(if ignores_case { Matching::NamesOrPositions(positions) } else { Matching::Positions(positions) })
 }
 
 fn texts(value: Option<&Value>) -> Vec<String> {

@@ -36,11 +36,8 @@ const GROUPS_AHEAD: usize = 2;
 /// Less memory than this cannot hold what is on its way.
 const LEAST_LIMIT_BYTES: u64 = 32 << 20;
 
-/// What a stream takes beside windows and chunks, whatever is loaded: pages in decoders, footers, threads' own memory. Of a
-/// small limit less is set aside.
-const BESIDE_BYTES: u64 = 64 << 20;
-
-/// How the limit is shared out. What is not given away is for that, and for strings that were estimated too low.
+/// How the limit is shared out. What is not given away is for what a stream takes whatever it loads (pages in decoders,
+/// footers, threads' own memory: some 50 MiB), and for strings that were estimated too low.
 struct Shares {
     /// Each of [`WINDOWS`] windows, and as much freed memory that waits for the next one
     window: u64,
@@ -52,8 +49,7 @@ struct Shares {
 
 impl Shares {
     fn of(limit: u64) -> Shares {
-        let shared = limit - BESIDE_BYTES.min((limit - LEAST_LIMIT_BYTES.min(limit)) / 3);
-        Shares { window: shared / 8, held: shared * 3 / 8, in_flight: shared / 16 }
+        Shares { window: limit / 8, held: limit / 4, in_flight: limit / 16 }
     }
 }
 

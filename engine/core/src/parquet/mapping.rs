@@ -40,6 +40,8 @@ pub enum Matching {
     Names,
     /// Names in any case, even where files have ids (Hive tables: a metastore knows lower case only)
     NamesIgnoringCase,
+    /// The same; the ids by position of files whose columns are all called `_col0`, `_col1` and so on, as Hive once did
+    NamesOrPositions(Vec<i32>),
     /// Positions: the id of each column of a file, in order (Hive's `parquet.column.index.access`); names in any case
     /// inside structs
     Positions(Vec<i32>),
@@ -183,6 +185,9 @@ impl FileMapping {
             root.forget_ids();
             match &wanted.matching {
                 Matching::Positions(ids) => wanted.names.assign_positions(&mut root.children, ids),
+                Matching::NamesOrPositions(ids) if is_unnamed(&root.children) => {
+                    wanted.names.assign_positions(&mut root.children, ids);
+                }
                 _ => wanted.names.assign(&mut root.children, None),
             }
         }
@@ -303,6 +308,11 @@ impl Matcher<'_> {
         let same = key.is_same() && value.is_same() && node.data_type == *field.data_type();
         Ok((if same { Adapt::Same } else { Adapt::Map(key.into(), value.into()) }, leaves))
     }
+}
+
+/// Whether columns were called by their numbers, for want of names.
+fn is_unnamed(nodes: &[FileNode]) -> bool {
+    nodes.iter().enumerate().all(|(at, node)| node.name.strip_prefix("_col") == Some(at.to_string().as_str()))
 }
 
 /// Refuses a file with two columns whose names differ only in case: either may be the table's.

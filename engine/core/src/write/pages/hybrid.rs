@@ -83,8 +83,8 @@ fn pack(group: &[u32; GROUP], width: u32, out: &mut Vec<u8>) {
         shifted.fold(0, |all, value| all | value)
     };
     match width {
-        ..=8 => out.extend_from_slice(&joined(group).to_le_bytes()[..width as usize]),
-        ..=16 => {
+        0..=8 => out.extend_from_slice(&joined(group).to_le_bytes()[..width as usize]),
+        9..=16 => {
             let all = u128::from(joined(&group[..4])) | u128::from(joined(&group[4..])) << (4 * width);
             out.extend_from_slice(&all.to_le_bytes()[..width as usize]);
         }

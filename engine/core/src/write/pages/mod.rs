@@ -34,9 +34,6 @@ use numbers::Numbers;
 use sink::Sink;
 use strings::Strings;
 
-/// Strings are added so many at a time, so that pages and dictionaries end near their limits.
-const STEP_ROWS: usize = 1024;
-
 /// An encoded column chunk.
 pub(super) struct Chunk {
     pub(super) bytes: Bytes,
@@ -62,17 +59,12 @@ struct Page {
 
 /// The values of one physical type.
 trait Values {
-    /// Adds the values of these rows, none of which is null.
-    fn add(&mut self, array: &ArrayRef, rows: Range<usize>) -> Result<()>;
+    /// Adds the values of these rows, none of which is null, until the page has `most_bytes` or the dictionary is full.
+    /// Returns how many; one at least.
+    fn add(&mut self, array: &ArrayRef, rows: Range<usize>, most_bytes: usize) -> Result<usize>;
 
-    /// Rows that go into the page until it is to be looked at again, where it may have `left` bytes more.
-    fn step(&self, left: usize) -> usize;
-
-    /// Bytes of the page as they are without a dictionary.
-    fn page_bytes(&self) -> usize;
-
-    /// Whether the page is the last one with the dictionary.
-    fn is_full(&self) -> bool;
+    /// Whether the page is to end with what it has.
+    fn is_full(&self, most_bytes: usize) -> bool;
 
     /// Appends the page's values to `body` and forgets them.
     fn finish_page(&mut self, body: &mut Vec<u8>) -> Page;
@@ -173,35 +165,41 @@ impl Column {
         let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0).map(|nulls| nulls.inner().clone());
         let mut row = 0;
         while row < array.len() {
-            let left = self.page_bytes.saturating_sub(self.values.page_bytes());
-            let step = self.values.step(left).clamp(1, self.page_rows - self.rows).min(array.len() - row);
-            self.add(array, nulls.as_ref(), row..row + step)?;
-            row += step;
-            let is_long = self.rows >= self.page_rows || self.values.page_bytes() >= self.page_bytes;
-            if is_long || self.values.is_full() {
+            let end = (row + self.page_rows - self.rows).min(array.len());
+            row += self.add(array, nulls.as_ref(), row..end)?;
+            if self.rows >= self.page_rows || self.values.is_full(self.page_bytes) {
                 self.finish_page()?;
             }
         }
         Ok(())
     }
 
-    fn add(&mut self, array: &ArrayRef, valid: Option<&BooleanBuffer>, rows: Range<usize>) -> Result<()> {
-        self.rows += rows.len();
+    /// Adds rows to the page until it is full. Returns how many.
+    fn add(&mut self, array: &ArrayRef, valid: Option<&BooleanBuffer>, rows: Range<usize>) -> Result<usize> {
         let Some(valid) = valid else {
+            let added = self.values.add(array, rows, self.page_bytes)?;
+            self.rows += added;
             if let Some(levels) = &mut self.levels {
-                levels.append_n(rows.len(), true);
+                levels.append_n(added, true);
             }
-            return self.values.add(array, rows);
+            return Ok(added);
         };
-        let here = valid.slice(rows.start, rows.len());
-        self.nulls += here.len() - here.count_set_bits();
+        let all = valid.slice(rows.start, rows.len());
+        let mut added = rows.len();
+        for (start, end) in all.set_slices() {
+            let here = self.values.add(array, rows.start + start..rows.start + end, self.page_bytes)?;
+            if here < end - start {
+                added = start + here;
+                break;
+            }
+        }
+        let here = all.slice(0, added);
+        self.rows += added;
+        self.nulls += added - here.count_set_bits();
         if let Some(levels) = &mut self.levels {
             levels.append_buffer(&here);
         }
-        for (start, end) in here.set_slices() {
-            self.values.add(array, rows.start + start..rows.start + end)?;
-        }
-        Ok(())
+        Ok(added)
     }
 
     fn finish_page(&mut self) -> Result<()> {

@@ -196,12 +196,15 @@ impl<T: Number> Dictionary<T> {
 }
 
 impl<T: Number> Values for Numbers<T> {
-    fn add(&mut self, array: &ArrayRef, rows: Range<usize>) -> Result<()> {
+    fn add(&mut self, array: &ArrayRef, rows: Range<usize>, most_bytes: usize) -> Result<usize> {
+        let room = (most_bytes / size_of::<T>()).saturating_sub(self.page.len()).max(1);
+        let rows = rows.start..rows.end.min(rows.start + room);
+        let count = rows.len();
         if let DataType::Decimal128(..) = array.data_type() {
             let values = array.as_primitive::<Decimal128Type>().values();
             let values = values.get(rows).ok_or_else(misfit)?;
             self.page.extend(values.iter().map(|value| T::of_decimal(*value)));
-            return Ok(());
+            return Ok(count);
         }
         if array.data_type().primitive_width() != Some(size_of::<T>()) {
             return Err(misfit());
@@ -210,19 +213,12 @@ impl<T: Number> Values for Numbers<T> {
         let values = data.buffers().first().ok_or_else(misfit)?.typed_data::<T>();
         let values = values.get(data.offset() + rows.start..data.offset() + rows.end).ok_or_else(misfit)?;
         self.page.extend_from_slice(values);
-        Ok(())
+        Ok(count)
     }
 
-    fn step(&self, left: usize) -> usize {
-        left.div_ceil(size_of::<T>())
-    }
-
-    fn page_bytes(&self) -> usize {
-        self.page.len() * size_of::<T>()
-    }
-
-    fn is_full(&self) -> bool {
-        false // known when a page is finished
+    fn is_full(&self, most_bytes: usize) -> bool {
+        // Whether the dictionary is, is known when the page is finished.
+        (self.page.len() + 1) * size_of::<T>() > most_bytes
     }
 
     fn finish_page(&mut self, body: &mut Vec<u8>) -> Page {

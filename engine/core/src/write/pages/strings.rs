@@ -14,10 +14,12 @@ use parquet::file::statistics::{Statistics, ValueStatistics};
 
 use super::bounds::{shortened_max, shortened_min};
 use super::table::{Table, hash_bytes};
-use super::{Extremes, Page, STEP_ROWS, Values, hybrid};
+use super::{Extremes, Page, Values, hybrid};
 use crate::error::{Error, Kind, Result};
 
 const LENGTH_BYTES: usize = 4;
+/// Of a page, or a dictionary, with room for the string's length.
+const LONGEST: usize = i32::MAX as usize - LENGTH_BYTES - 64;
 
 /// Whether strings in this layout are known here.
 pub(super) fn is_known(layout: &DataType) -> bool {
@@ -154,19 +156,28 @@ impl Strings {
         }
     }
 
-    fn add_all<'a>(&mut self, texts: impl Iterator<Item = &'a [u8]>) -> Result<()> {
-        if let Some(dictionary) = self.dictionary.as_mut().filter(|dictionary| !dictionary.is_closed) {
-            let mut last: Option<(&[u8], u32)> = None;
-            for text in texts {
-                self.values += 1;
-                self.bytes += text.len();
-                if let Some((same, position)) = last
-                    && same == text
-                {
-                    self.positions.push(position);
-                    continue;
-                }
-                if dictionary.plain.len() + text.len() > i32::MAX as usize {
+    /// Adds strings until the page or its dictionary is full; how many.
+    fn add_all<'a>(&mut self, texts: impl Iterator<Item = &'a [u8]>, most_bytes: usize) -> Result<usize> {
+        let before = self.values;
+        match self.dictionary.as_ref().is_some_and(|dictionary| !dictionary.is_closed) {
+            true => self.add_positions(texts, most_bytes)?,
+            false => self.add_plain(texts, most_bytes)?,
+        }
+        Ok(self.values - before)
+    }
+
+    fn add_positions<'a>(&mut self, texts: impl Iterator<Item = &'a [u8]>, most_bytes: usize) -> Result<()> {
+        let Some(dictionary) = &mut self.dictionary else { return Ok(()) };
+        let mut last: Option<(&[u8], u32)> = None;
+        for text in texts {
+            self.values += 1;
+            self.bytes += text.len();
+            if let Some((same, position)) = last
+                && same == text
+            {
+                self.positions.push(position);
+            } else {
+                if dictionary.plain.len() + text.len() > LONGEST {
                     return Err(too_long());
                 }
                 let (position, is_in_page) = dictionary.position(text);
@@ -176,66 +187,69 @@ impl Strings {
                 last = Some((text, position));
                 self.positions.push(position);
             }
-            return Ok(());
+            if dictionary.plain.len() > dictionary.limit || self.positions.len() * LENGTH_BYTES >= most_bytes {
+                break;
+            }
         }
+        Ok(())
+    }
+
+    fn add_plain<'a>(&mut self, texts: impl Iterator<Item = &'a [u8]>, most_bytes: usize) -> Result<()> {
         for text in texts {
+            if self.plain.len() + text.len() > LONGEST {
+                return Err(too_long());
+            }
             self.values += 1;
             self.bytes += text.len();
-            let length = u32::try_from(text.len()).map_err(|_| too_long())?;
-            self.plain.extend_from_slice(&length.to_le_bytes());
+            self.plain.extend_from_slice(&(text.len() as u32).to_le_bytes());
             self.plain.extend_from_slice(text);
             self.page.add(text);
+            if self.plain.len() >= most_bytes {
+                break;
+            }
         }
         Ok(())
     }
 }
 
 impl Values for Strings {
-    fn add(&mut self, array: &ArrayRef, rows: Range<usize>) -> Result<()> {
+    fn add(&mut self, array: &ArrayRef, rows: Range<usize>, most_bytes: usize) -> Result<usize> {
         match array.data_type() {
             DataType::Utf8View => {
                 let array = array.as_string_view();
-                self.add_all(rows.map(|row| array.value(row).as_bytes()))
+                self.add_all(rows.map(|row| array.value(row).as_bytes()), most_bytes)
             }
             DataType::BinaryView => {
                 let array = array.as_binary_view();
-                self.add_all(rows.map(|row| array.value(row)))
+                self.add_all(rows.map(|row| array.value(row)), most_bytes)
             }
             DataType::Utf8 => {
                 let array = array.as_string::<i32>();
-                self.add_all(rows.map(|row| array.value(row).as_bytes()))
+                self.add_all(rows.map(|row| array.value(row).as_bytes()), most_bytes)
             }
             DataType::LargeUtf8 => {
                 let array = array.as_string::<i64>();
-                self.add_all(rows.map(|row| array.value(row).as_bytes()))
+                self.add_all(rows.map(|row| array.value(row).as_bytes()), most_bytes)
             }
             DataType::Binary => {
                 let array = array.as_binary::<i32>();
-                self.add_all(rows.map(|row| array.value(row)))
+                self.add_all(rows.map(|row| array.value(row)), most_bytes)
             }
             DataType::LargeBinary => {
                 let array = array.as_binary::<i64>();
-                self.add_all(rows.map(|row| array.value(row)))
+                self.add_all(rows.map(|row| array.value(row)), most_bytes)
             }
             other => Err(Error::new(Kind::Internal, format!("{other} is no layout of strings"))),
         }
     }
 
-    fn step(&self, _left: usize) -> usize {
-        STEP_ROWS
-    }
-
-    fn page_bytes(&self) -> usize {
+    fn is_full(&self, most_bytes: usize) -> bool {
         match self.dictionary.as_ref().filter(|dictionary| !dictionary.is_closed) {
-            Some(_) => self.positions.len() * LENGTH_BYTES,
-            None => self.plain.len(),
+            Some(dictionary) => {
+                dictionary.plain.len() > dictionary.limit || self.positions.len() * LENGTH_BYTES >= most_bytes
+            }
+            None => self.plain.len() >= most_bytes,
         }
-    }
-
-    fn is_full(&self) -> bool {
-        self.dictionary
-            .as_ref()
-            .is_some_and(|dictionary| !dictionary.is_closed && dictionary.plain.len() > dictionary.limit)
     }
 
     fn finish_page(&mut self, body: &mut Vec<u8>) -> Page {

@@ -64,7 +64,7 @@ fn column(kind: usize, rows: usize, distinct: u64, nulls: f64, random: &mut Smal
             let (precision, most) = if kind == 6 { (9, 999_999_999) } else { (18, 999_999_999_999_999_999i128) };
             let values = picks.iter().map(|pick| each(pick).map(|pick| i128::from(mixed(pick) as i64) % most));
             let array = values.collect::<Decimal128Array>().with_precision_and_scale(precision, 2).unwrap();
-            (Type::Decimal(precision.into(), 2), Arc::new(array))
+            (Type::Decimal(precision, 2), Arc::new(array))
         }
         8 => (Type::String, Arc::new(picks.iter().map(|pick| each(pick).map(text)).collect::<StringArray>())),
         9 => (Type::String, Arc::new(picks.iter().map(|pick| each(pick).map(text)).collect::<LargeStringArray>())),
@@ -199,4 +199,22 @@ fn pages_are_where_the_index_says() {
     assert_eq!(end, chunk.bytes.len() as i64);
     let index = format!("{:?}", chunk.close.column_index.unwrap());
     assert!(index.contains("ASCENDING"), "{index}");
+}
+
+#[test]
+fn long_strings_make_pages_of_their_own() {
+    let texts = (0..200).map(|at| if at % 20 == 19 { "long ".repeat(100_000) } else { "short".to_owned() });
+    let array: ArrayRef = Arc::new(texts.map(Some).collect::<StringArray>());
+    let schema = Schema::new(vec![Field::new("c", DataType::Utf8, true)]);
+    let descriptor = parquet::arrow::ArrowSchemaConverter::new().convert(&schema).unwrap();
+    let wish = WriterProperties::builder().set_data_page_size_limit(100_000).set_dictionary_page_size_limit(10_000);
+    let wish = Arc::new(wish.build());
+    for with_dictionary in [true, false] {
+        let mut column =
+            Column::new(&descriptor.column(0), &Type::String, &DataType::Utf8, &wish, with_dictionary).unwrap();
+        column.write(&array).unwrap();
+        let chunk = column.close().unwrap();
+        let pages = chunk.close.offset_index.unwrap().page_locations().len();
+        assert!((10..=11).contains(&pages), "{pages} pages: one ends with each long string");
+    }
 }
