@@ -127,7 +127,8 @@ class _Marks:
             return
         metadata = self._view.metadata
         properties = metadata.properties
-        granularity = properties.get(GRANULARITY, "partition").lower()
+        # As Spark's writers do: a file of deletes for each data file, which every reader finds and some insist on.
+        granularity = properties.get(GRANULARITY, "file").lower()
         if granularity not in ("partition", "file"):
             raise InvalidArgument(f"table property {GRANULARITY!r}: expected partition or file, found {granularity!r}")
         folder, name = self._view._data_location(), str(uuid.uuid4())

@@ -29,8 +29,10 @@ const INDEXED_FROM_BYTES: u64 = 1 << 20;
 const LONGEST_INDEX_BYTES: u64 = 16 << 20;
 /// Bytes of a long chunk's pieces,
 const PIECE_BYTES: u64 = 8 << 20;
-/// and how many are under way while one is decoded.
-const PIECES_AHEAD: usize = 4;
+/// and how many are under way while one is decoded. Where few bytes may be in flight both are less,
+const PIECES_AHEAD: u64 = 4;
+/// but pieces are not shorter than this.
+const LEAST_PIECE_BYTES: u64 = 1 << 20;
 /// Strings are copied out of their pages where less than one row in this many is wanted.
 const COPY_STRINGS_BELOW: usize = 2;
 
@@ -55,7 +57,8 @@ impl Column {
 
     /// Bytes of it that are in memory at once, at most.
     pub fn bytes_in_flight(&self) -> u64 {
-        let pieces = (PIECES_AHEAD as u64 + 1) * PIECE_BYTES;
+        let (bytes, ahead) = pieces_of(&self.context);
+        let pieces = (ahead + 1) * bytes;
         if self.is_streamed() { self.bytes().min(pieces) } else { self.bytes() }
     }
 
@@ -63,7 +66,8 @@ impl Column {
     pub fn is_streamed(&self) -> bool {
         let whole = self.group.file.whole.is_some() || self.group.held.is_some();
         let one = self.leaves().len() == 1 && self.lineage().is_none();
-        one && !whole && (self.bytes() >= STREAMED_FROM_BYTES || self.offset_index().is_some())
+        let long = STREAMED_FROM_BYTES.min(self.context.request.in_flight.max(LEAST_PIECE_BYTES));
+        one && !whole && (self.bytes() >= long || self.offset_index().is_some())
     }
 
     /// Where the index of its pages is, if it tells which of them to read.
@@ -111,11 +115,12 @@ impl Column {
         let fetched: u64 = pieces.iter().map(|piece| piece.range.end - piece.range.start).sum();
         context.progress.add((range.end - range.start).saturating_sub(fetched));
         let last = pieces.last().map_or(range.end, |piece| piece.range.end);
-        let fetches = pieces.into_iter().flat_map(cut).map(|part| {
+        let (piece_bytes, ahead) = pieces_of(&context);
+        let fetches = pieces.into_iter().flat_map(|piece| cut(piece, piece_bytes)).map(|part| {
             let object = group.file.object.clone();
             crate::runtime::spawn(async move { Ok((object.read_range(part.range.clone()).await?, part)) })
         });
-        let mut fetches = futures::stream::iter(fetches).buffered(PIECES_AHEAD);
+        let mut fetches = futures::stream::iter(fetches).buffered(usize::try_from(ahead).unwrap_or(1));
         while let Some(piece) = fetches.next().await {
             let (bytes, part) = piece.map_err(named)?;
             let (length, counted) = (bytes.len() as u64, Arc::clone(&context));
@@ -200,11 +205,18 @@ struct Part {
     end_row: Option<usize>,
 }
 
-/// A piece in parts of [`PIECE_BYTES`].
-fn cut(piece: Piece) -> impl Iterator<Item = Part> {
+/// Bytes of pieces, and how many are under way while one is decoded.
+fn pieces_of(context: &Context) -> (u64, u64) {
+    let in_flight = context.request.in_flight;
+    let bytes = (in_flight / 2).clamp(LEAST_PIECE_BYTES, PIECE_BYTES);
+    (bytes, (in_flight / bytes).clamp(1, PIECES_AHEAD))
+}
+
+/// A piece in parts of so many bytes.
+fn cut(piece: Piece, part_bytes: u64) -> impl Iterator<Item = Part> {
     let Range { start, end } = piece.range;
-    (0..(end - start).div_ceil(PIECE_BYTES)).map(move |at| {
-        let range = start + at * PIECE_BYTES..(start + (at + 1) * PIECE_BYTES).min(end);
+    (0..(end - start).div_ceil(part_bytes)).map(move |at| {
+        let range = start + at * part_bytes..(start + (at + 1) * part_bytes).min(end);
         let (first_row, end_row) =
             ((at == 0).then_some(piece.rows.start), (range.end == end).then_some(piece.rows.end));
         Part { range, first_row, end_row }

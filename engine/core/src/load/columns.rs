@@ -77,7 +77,7 @@ fn plan_units(group: &Arc<Group>, columns: impl Iterator<Item = Column>, units: 
     let mut unit = empty();
     for column in columns {
         let bytes = column.bytes();
-        if unit.bytes > 0 && unit.bytes + bytes > unit_bytes(units.len()) {
+        if unit.bytes > 0 && unit.bytes + bytes > unit_bytes(units.len()).min(column.context.request.in_flight) {
             units.push(std::mem::replace(&mut unit, empty()));
         }
         unit.bytes += bytes;

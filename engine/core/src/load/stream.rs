@@ -49,7 +49,9 @@ struct Shares {
 
 impl Shares {
     fn of(limit: u64) -> Shares {
-        Shares { window: limit / 8, held: limit / 4, in_flight: limit / 16 }
+        // A group that cannot be held is fetched again for each of its parts, which takes memory too.
+        let held = (limit / 4).max(LEAST_LIMIT_BYTES).min(limit / 2);
+        Shares { window: limit / 8, held, in_flight: limit / 16 }
     }
 }
 

@@ -5,6 +5,9 @@
 
 #![allow(unsafe_code)]
 
+/// Of 64 rows that are wanted, from where on they are copied in runs.
+const MANY: usize = 48;
+
 /// Spreads the values at the front of `rows` (`width` bytes each) over the rows whose bit in `valid` is 1; the others
 /// are zeroed. There must be as many values as ones.
 pub fn expand(width: usize, rows: &mut [u8], valid: &[u64], present: usize) {
@@ -70,6 +73,7 @@ pub fn compact_values<T: Copy + Default>(values: &[T], wanted: &[u64], out: &mut
             0 => continue,
             all if all == rows.len() => out.copy_from_slice(rows),
             _ if vectors::compact(rows, *word, out) => {}
+            many if many >= MANY => copy_runs(rows, *word, out),
             _ => {
                 let mut left = *word;
                 for place in out {
@@ -82,6 +86,21 @@ pub fn compact_values<T: Copy + Default>(values: &[T], wanted: &[u64], out: &mut
         done += ones;
     }
     done
+}
+
+/// The rows of the bits that are 1, in runs.
+fn copy_runs<T: Copy>(rows: &[T], word: u64, out: &mut [T]) {
+    let (mut left, mut done) = (word, 0);
+    while left != 0 {
+        let start = left.trailing_zeros();
+        let length = (left >> start).trailing_ones();
+        let (from, to) = (start as usize..(start + length) as usize, done..done + length as usize);
+        if let (Some(from), Some(to)) = (rows.get(from), out.get_mut(to)) {
+            to.copy_from_slice(from);
+        }
+        done += length as usize;
+        left = if start + length < 64 { left >> (start + length) << (start + length) } else { 0 };
+    }
 }
 
 fn expand_any(width: usize, rows: &mut [u8], valid: &[u64], present: usize) {

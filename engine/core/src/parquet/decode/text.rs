@@ -151,24 +151,25 @@ impl Decoder {
         let target = part.slot.get_mut(row * VIEW_BYTES..(row + kept) * VIEW_BYTES).ok_or_else(too_many)?;
         let mut long = false;
         if is_dictionary {
+            let are_picked = present == rows.all && rows.are_picked();
             let all = match rows.wanted {
-                Some(_) if present < rows.all => sized(&mut scratch.rows, rows.all * VIEW_BYTES)?,
+                Some(_) if !are_picked => sized(&mut scratch.rows, rows.all * VIEW_BYTES)?,
                 _ => &mut *target,
             };
             match &rows.wanted {
-                Some((wanted, _)) if present == rows.all => {
+                Some((wanted, _)) if are_picked => {
                     let chosen = (rows.all, wanted.as_slice());
                     pick(text.values(), &scratch.views, chosen, all.as_chunks_mut().0)?;
                 }
-                _ => {
+                wanted => {
                     let front = all.get_mut(..present * VIEW_BYTES).unwrap_or_default().as_chunks_mut().0;
                     look_up_values(text.values(), &scratch.views, front)?;
-                }
-            }
-            if present < rows.all {
-                spread::expand(VIEW_BYTES, all, scratch.valid.words(), present);
-                if let Some((wanted, _)) = &rows.wanted {
-                    spread::compact(VIEW_BYTES, &scratch.rows, wanted, target);
+                    if present < rows.all {
+                        spread::expand(VIEW_BYTES, all, scratch.valid.words(), present);
+                    }
+                    if let Some((wanted, _)) = wanted {
+                        spread::compact(VIEW_BYTES, &scratch.rows, wanted, target);
+                    }
                 }
             }
         } else {
