@@ -1,21 +1,22 @@
 """Catalogs that leave metadata files to their clients: SQL, Hive Metastore, Glue.
 
-A commit writes the next metadata file beside the others, then lets the catalog's one pointer move. Must not know: how
-the pointer moves. Files go through the engine's Store or, in local warehouses, `local_files.py`. Neighbours: `sql.py`
-and `one_level.py` build on it.
+A new table is a first metadata file and a name for it; a commit writes the next one beside the others, then lets the
+catalog's one pointer move. Must not know: how names are kept and pointers moved. Files go through the engine's Store
+or, in local warehouses, `local_files.py`. Neighbours: `sql.py` and `one_level.py` build on it.
 """
 
 from __future__ import annotations
 
 import gzip
 import uuid
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from headrace.catalog import local_files
 from headrace.catalog.base import Catalog, LoadedTable
-from headrace.catalog.identifiers import Identifier, Namespace, dotted
+from headrace.catalog.identifiers import Identifier, Namespace, dotted, parse_identifier
 from headrace.catalog.static import version_of
 from headrace.errors import (
     HeadraceError,
@@ -26,13 +27,54 @@ from headrace.errors import (
     ObjectNotFound,
     StorageError,
 )
-from headrace.iceberg import TableMetadata, parse_metadata
+from headrace.iceberg import PartitionSpec, Schema, SortOrder, TableMetadata, parse_metadata
 from headrace.iceberg.applying import apply_updates, outdated
+from headrace.iceberg.creation import new_metadata
 from headrace.iceberg.updates import check
 
 
 class MetadataFiles(Catalog):
     """A catalog whose tables' metadata files are written by whoever commits."""
+
+    @abstractmethod
+    def _home(self, name: Identifier) -> Any:
+        """The namespace of a new table, as the catalog has it; an error if there is none, or the name cannot be."""
+
+    @abstractmethod
+    def _folder(self, name: Identifier, home: Any) -> str:
+        """Where a new table goes that was given no location."""
+
+    @abstractmethod
+    def _insert(self, name: Identifier, metadata: TableMetadata, file: str, remove: bool) -> None:
+        """Name a metadata file; `remove`: it is nobody's where that fails."""
+
+    def create_table(
+        self,
+        identifier: str | Sequence[str],
+        schema: Schema,
+        partition_spec: PartitionSpec | None = None,
+        sort_order: SortOrder | None = None,
+        location: str | None = None,
+        properties: Mapping[str, str] | None = None,
+    ) -> LoadedTable:
+        name = parse_identifier(identifier)
+        home = self._home(name)
+        if self.table_exists(name):
+            raise self._table_exists(name)
+        folder = location.rstrip("/") if location else self._folder(name, home)
+        metadata = new_metadata(folder, schema, partition_spec, sort_order, properties)
+        file = self._write_metadata(metadata, None)
+        self._insert(name, metadata, file, remove=True)
+        return self._loaded(name, metadata, file)
+
+    def register_table(self, identifier: str | Sequence[str], metadata_location: str) -> LoadedTable:
+        name = parse_identifier(identifier)
+        self._home(name)
+        if self.table_exists(name):
+            raise self._table_exists(name)
+        loaded = self._open(name, metadata_location)  # a file that is no metadata gets no name
+        self._insert(name, loaded.metadata, metadata_location, remove=False)
+        return loaded
 
     def _open(self, name: Identifier, location: str) -> LoadedTable:
         """The table at a metadata file."""

@@ -1,7 +1,7 @@
 """Catalogs of databases that hold Iceberg's pointers beside legacy Hive tables: Hive Metastore and AWS Glue.
 
 Both keep a table's metadata file in a parameter of the table, and tell Iceberg's tables from Hive's by another. What
-they share is here: names of one level, folders, new tables, the course of a commit. Must not know: how either is asked,
+they share is here: names of one level, folders, the course of a commit. Must not know: how either is asked,
 or how its pointer moves. Neighbours: `hive.py` and `glue.py` do both, `metadata_files.py` writes the files.
 """
 
@@ -24,8 +24,7 @@ from headrace.errors import (
     NamespaceNotFound,
     UnsupportedError,
 )
-from headrace.iceberg import PartitionSpec, Schema, SortOrder, TableMetadata
-from headrace.iceberg.creation import new_metadata
+from headrace.iceberg import TableMetadata
 from headrace.metastore import HiveTable
 
 
@@ -62,10 +61,6 @@ class OneLevelCatalog(MetadataFiles):
         """A legacy Hive table; UnsupportedError, with the reason, if its rows cannot be read."""
 
     @abstractmethod
-    def _insert(self, name: Identifier, metadata: TableMetadata, file: str, remove: bool) -> None:
-        """Make the service's table; `remove`: the metadata file is nobody's where that fails."""
-
-    @abstractmethod
     def _move(
         self, name: Identifier, table: Any, before: TableMetadata, after: TableMetadata, old: str, new: str
     ) -> None:
@@ -86,34 +81,6 @@ class OneLevelCatalog(MetadataFiles):
         found = self._hive_table(table)
         properties, refresh = self._storage(found.location)
         return LoadedTable(name, found.metadata, None, properties, (), refresh, found)
-
-    def create_table(
-        self,
-        identifier: str | Sequence[str],
-        schema: Schema,
-        partition_spec: PartitionSpec | None = None,
-        sort_order: SortOrder | None = None,
-        location: str | None = None,
-        properties: Mapping[str, str] | None = None,
-    ) -> LoadedTable:
-        name = parse_identifier(identifier)
-        database = self._database(name[:-1])
-        if self.table_exists(name):
-            raise self._table_exists(name)
-        folder = location.rstrip("/") if location else self._default_location(name, self._folder_of(database))
-        metadata = new_metadata(folder, schema, partition_spec, sort_order, properties)
-        file = self._write_metadata(metadata, None)
-        self._insert(name, metadata, file, remove=True)
-        return self._loaded(name, metadata, file)
-
-    def register_table(self, identifier: str | Sequence[str], metadata_location: str) -> LoadedTable:
-        name = parse_identifier(identifier)
-        self._database(name[:-1])
-        if self.table_exists(name):
-            raise self._table_exists(name)
-        loaded = self._open(name, metadata_location)
-        self._insert(name, loaded.metadata, metadata_location, remove=False)
-        return loaded
 
     def table_exists(self, identifier: str | Sequence[str]) -> bool:
         self._ready()
@@ -190,9 +157,12 @@ class OneLevelCatalog(MetadataFiles):
         warehouse = self.properties.get("warehouse")
         return f"{warehouse.rstrip('/')}/{name}.db" if warehouse else None
 
-    def _default_location(self, name: Identifier, folder: str | None) -> str:
+    def _home(self, name: Identifier) -> Any:
+        return self._database(name[:-1])
+
+    def _folder(self, name: Identifier, home: Any) -> str:
         """The table's folder in its database's, else in the catalog's `warehouse`."""
-        if inside := folder or self._database_folder(name[0]):
+        if inside := self._folder_of(home) or self._database_folder(name[0]):
             return f"{inside.rstrip('/')}/{name[-1]}"
         message = f"database {name[0]!r} has no location, and the table was given none"
         raise ConfigurationError(message, hint="set property warehouse, or pass location=")

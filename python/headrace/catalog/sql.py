@@ -22,11 +22,9 @@ from headrace.errors import (
     HeadraceError,
     MetaflowTableCommitStateUnknownException,
     MetaflowTableConflict,
-    MetaflowTableExists,
     UnsupportedError,
 )
-from headrace.iceberg import PartitionSpec, Schema, SortOrder
-from headrace.iceberg.creation import new_metadata
+from headrace.iceberg import TableMetadata
 
 _NAME = "VARCHAR(255) NOT NULL"
 _CREATE = (
@@ -112,39 +110,6 @@ class SqlCatalog(MetadataFiles):
         if location is None:
             raise self._table_not_found(name)
         return self._open(name, location)
-
-    def create_table(
-        self,
-        identifier: str | Sequence[str],
-        schema: Schema,
-        partition_spec: PartitionSpec | None = None,
-        sort_order: SortOrder | None = None,
-        location: str | None = None,
-        properties: Mapping[str, str] | None = None,
-    ) -> LoadedTable:
-        name = parse_identifier(identifier)
-        self._require_namespace(name[:-1])
-        if self.table_exists(name):
-            raise self._table_exists(name)
-        folder = location.rstrip("/") if location else self._default_location(name)
-        metadata = new_metadata(folder, schema, partition_spec, sort_order, properties)
-        self._check_lengths(self.name, dotted(name[:-1]), name[-1])
-        file = self._write_metadata(metadata, None)
-        try:
-            self._insert(name, file)
-        except MetaflowTableExists:
-            self._remove_metadata(file)  # nobody has heard of it
-            raise
-        return self._loaded(name, metadata, file)
-
-    def register_table(self, identifier: str | Sequence[str], metadata_location: str) -> LoadedTable:
-        name = parse_identifier(identifier)
-        self._require_namespace(name[:-1])
-        if self.table_exists(name):
-            raise self._table_exists(name)
-        loaded = self._open(name, metadata_location)  # a file that is no metadata gets no name
-        self._insert(name, metadata_location)
-        return loaded
 
     def rename_table(self, source: str | Sequence[str], target: str | Sequence[str]) -> None:
         old, new = parse_identifier(source), parse_identifier(target)
@@ -252,12 +217,15 @@ class SqlCatalog(MetadataFiles):
 
         return self.properties["uri"] == embedded_properties()["uri"]
 
-    def _insert(self, name: Identifier, metadata_location: str) -> None:
+    def _home(self, name: Identifier) -> None:
+        self._require_namespace(name[:-1])
         self._check_lengths(self.name, dotted(name[:-1]), name[-1])
+
+    def _insert(self, name: Identifier, metadata: TableMetadata, file: str, remove: bool) -> None:
         columns = ["catalog_name", "table_namespace", "table_name", "metadata_location"]
-        values = [self.name, dotted(name[:-1]), name[-1], metadata_location]
-        if len(metadata_location) > _LONGEST_VALUE:
-            raise CatalogError(f"location is longer than {_LONGEST_VALUE} characters", location=metadata_location)
+        values = [self.name, dotted(name[:-1]), name[-1], file]
+        if len(file) > _LONGEST_VALUE:
+            raise CatalogError(f"location is longer than {_LONGEST_VALUE} characters", location=file)
         self._prepare()
         try:
             with self._database.begin(write=True) as transaction:
@@ -266,6 +234,8 @@ class SqlCatalog(MetadataFiles):
                 marks = ", ".join("?" * len(columns))
                 transaction.change(f"INSERT INTO iceberg_tables ({', '.join(columns)}) VALUES ({marks})", *values)
         except Duplicate:
+            if remove:
+                self._remove_metadata(file)  # nobody has heard of it
             raise self._table_exists(name) from None
 
     def _location_of(self, name: Identifier) -> str | None:
@@ -273,7 +243,7 @@ class SqlCatalog(MetadataFiles):
         rows = self._read(sql, self.name, dotted(name[:-1]), name[-1], tables_only=True)
         return str(rows[0][0]) if rows and rows[0][0] else None
 
-    def _default_location(self, name: Identifier) -> str:
+    def _folder(self, name: Identifier, home: None) -> str:
         """The namespace's `location`, else `<warehouse>/<namespace>.db`, and the table's name in it."""
         if folder := self.namespace_properties(name[:-1]).get("location"):
             return f"{folder.rstrip('/')}/{name[-1]}"
