@@ -19,6 +19,8 @@ mod repair;
 mod thrift;
 pub mod variant;
 
+pub use thrift::put_varint;
+
 use crate::error::{Error, Kind};
 
 /// A Parquet error as ours: the file is damaged, or holds what this version does not read.

@@ -348,7 +348,8 @@ fn is_of_its_type(header: &Header) -> bool {
     known.is_none_or(|wire| *wire == header.wire)
 }
 
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+/// Appends a number in groups of seven bits, the lowest first.
+pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;

@@ -3,7 +3,7 @@
 //! Must not know: columns.
 
 /// At most `longest` bytes; whole characters where it is text. The bytes, and whether they were cut.
-pub(super) fn shortened_min(bytes: &[u8], longest: Option<usize>, is_text: bool) -> (Vec<u8>, bool) {
+pub(crate) fn shortened_min(bytes: &[u8], longest: Option<usize>, is_text: bool) -> (Vec<u8>, bool) {
     match cut(bytes, longest, is_text) {
         Some(kept) => (kept.to_vec(), true),
         None => (bytes.to_vec(), false),
@@ -11,7 +11,7 @@ pub(super) fn shortened_min(bytes: &[u8], longest: Option<usize>, is_text: bool)
 }
 
 /// The same for a maximum; as it is where nothing shorter is larger.
-pub(super) fn shortened_max(bytes: &[u8], longest: Option<usize>, is_text: bool) -> (Vec<u8>, bool) {
+pub(crate) fn shortened_max(bytes: &[u8], longest: Option<usize>, is_text: bool) -> (Vec<u8>, bool) {
     let larger = cut(bytes, longest, is_text).and_then(|kept| match is_text {
         true => larger_text(std::str::from_utf8(kept).ok()?),
         false => larger_bytes(kept),
@@ -29,7 +29,8 @@ fn cut(bytes: &[u8], longest: Option<usize>, is_text: bool) -> Option<&[u8]> {
     bytes.get(..end)
 }
 
-fn larger_bytes(kept: &[u8]) -> Option<Vec<u8>> {
+/// The least bytes of at most this length that are above all that begin as these; None if there is none.
+pub(crate) fn larger_bytes(kept: &[u8]) -> Option<Vec<u8>> {
     let last = kept.iter().rposition(|byte| *byte < u8::MAX)?;
     let mut larger = kept.get(..=last)?.to_vec();
     *larger.last_mut()? += 1;

@@ -59,7 +59,7 @@ pub(crate) struct Writers {
 
 /// The chunks of one column of a row group, one a leaf.
 pub(crate) struct Encoded {
-    chunks: Vec<Chunk>,
+    pub(crate) chunks: Vec<Chunk>,
     /// NaNs by field id.
     pub(crate) nans: Vec<(i32, u64)>,
 }
@@ -92,11 +92,6 @@ impl Encoded {
     /// Bytes that it takes in a file.
     pub(crate) fn bytes(&self) -> u64 {
         self.chunks.iter().map(Chunk::bytes).sum()
-    }
-
-    /// The chunks, in the order of the leaves.
-    pub(crate) fn into_chunks(self) -> Vec<Chunk> {
-        self.chunks
     }
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::iceberg::scalar::decimal;
 use crate::iceberg::schema::{Schema, Type};
+use crate::write::bounds::larger_bytes;
 use crate::write::properties::{Mode, Settings};
 use crate::write::tuple::hex;
 
@@ -179,18 +180,12 @@ fn lower(bytes: &[u8], length: usize, is_text: bool) -> Option<Vec<u8>> {
 /// The least text or binary of so many characters or bytes that is above all that begin as this one; itself if it is
 /// not longer. None if there is none.
 fn upper(bytes: &[u8], length: usize, is_text: bool) -> Option<Vec<u8>> {
-    let mut kept = lower(bytes, length, is_text)?;
+    let kept = lower(bytes, length, is_text)?;
     if kept.len() == bytes.len() {
         return Some(kept);
     }
     if !is_text {
-        while let Some(last) = kept.pop() {
-            if let Some(next) = last.checked_add(1) {
-                kept.push(next);
-                return Some(kept);
-            }
-        }
-        return None;
+        return larger_bytes(&kept);
     }
     let mut text = String::from_utf8(kept).ok()?;
     while let Some(last) = text.pop() {

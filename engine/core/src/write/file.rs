@@ -89,10 +89,10 @@ impl File {
     ) -> Result<()> {
         let mut group = self.writer.next_row_group().map_err(encoding)?;
         for column in columns {
-            for (id, count) in &column.nans {
-                *self.nans.entry(*id).or_default() += count;
+            for (id, count) in column.nans {
+                *self.nans.entry(id).or_default() += count;
             }
-            for chunk in column.into_chunks() {
+            for chunk in column.chunks {
                 chunk.append_to(&mut group)?;
                 while let Some(piece) = self.pieces.pop() {
                     send(piece)?;

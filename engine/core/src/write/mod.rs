@@ -6,9 +6,10 @@
 //! way, and the positions of rows. Must not know: commits, catalogs, manifests, Python.
 //!
 //! Inside: [`request`] and `properties` say what is wanted; `conform`, `fanout` (with `keys`, `rows`) and `sort` say
-//! which rows go where; `shape`, `encode` (with `sample`) and `pages` make column chunks, `file` files of them, `figures` and `tuple` what is
-//! told of a file; `output` brings it to the store.
+//! which rows go where; `shape`, `encode` (with `sample`) and `pages` make column chunks, `file` files of them, `figures`
+//! and `tuple` what is told of a file (`bounds` shortens it); `output` brings it to the store.
 
+mod bounds;
 mod conform;
 mod encode;
 mod fanout;

@@ -4,6 +4,8 @@
 
 use arrow_buffer::BooleanBuffer;
 
+use crate::parquet::put_varint;
+
 /// Groups of eight values under one header: as many as fit one byte of it, which every reader knows.
 const MOST_GROUPS: usize = 63;
 const GROUP: usize = 8;
@@ -72,7 +74,7 @@ pub(super) fn positions(positions: &[u32], width: u32, out: &mut Vec<u8>) {
 }
 
 fn run(length: usize, value: u32, width: u32, out: &mut Vec<u8>) {
-    varint((length as u64) << 1, out);
+    put_varint(out, (length as u64) << 1);
     out.extend_from_slice(&value.to_le_bytes()[..width.div_ceil(8) as usize]);
 }
 
@@ -101,15 +103,6 @@ fn pack(group: &[u32; GROUP], width: u32, out: &mut Vec<u8>) {
             }
         }
     }
-}
-
-/// A number in groups of seven bits, the lowest first.
-pub(super) fn varint(mut value: u64, out: &mut Vec<u8>) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }
 
 #[cfg(test)]

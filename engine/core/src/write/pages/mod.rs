@@ -8,7 +8,6 @@
 //! Inside: `numbers` and `strings` hold a page's values, their dictionary and their extremes; `hybrid` packs positions
 //! and levels; `sink` compresses, counts and describes; `bounds` shortens what statistics tell of long values.
 
-mod bounds;
 mod codec;
 mod hybrid;
 mod numbers;
@@ -108,7 +107,7 @@ pub(super) fn is_known(
     is_flat && !has_bloom && codec::is_known(wish.compression(path)) && kind(descriptor, field, layout).is_some()
 }
 
-/// The physical type and whether Arrow's values have its width: decimals do not.
+/// The physical type, if values in this layout are known as such.
 fn kind(descriptor: &ColumnDescPtr, field: &Type, layout: &DataType) -> Option<Physical> {
     let physical = descriptor.physical_type();
     let fits = match (field, physical) {
@@ -126,7 +125,7 @@ fn kind(descriptor: &ColumnDescPtr, field: &Type, layout: &DataType) -> Option<P
 }
 
 impl Column {
-    /// A chunk of a column that [`is_known`]; None where it is not.
+    /// A chunk of a column that [`is_known`]; None where its values are not.
     pub(super) fn new(
         descriptor: &ColumnDescPtr,
         field: &Type,
@@ -134,9 +133,6 @@ impl Column {
         wish: &WriterPropertiesPtr,
         with_dictionary: bool,
     ) -> Option<Column> {
-        if !is_known(descriptor, field, layout, wish) {
-            return None;
-        }
         let limit = with_dictionary.then(|| wish.column_dictionary_page_size_limit(descriptor.path()));
         let is_text = descriptor.logical_type_ref() == Some(&LogicalType::String);
         let values: Box<dyn Values> = match kind(descriptor, field, layout)? {

@@ -9,8 +9,9 @@ use parquet::file::metadata::{ColumnChunkMetaData, ColumnIndexBuilder, OffsetInd
 use parquet::file::properties::WriterPropertiesPtr;
 use parquet::schema::types::ColumnDescPtr;
 
-use super::{Chunk, Page, Values, codec, hybrid};
+use super::{Chunk, Page, Values, codec};
 use crate::error::{Error, Kind, Result};
+use crate::parquet::put_varint;
 use crate::write::encode::encoding as failed;
 
 /// Numbers of Thrift's compact protocol.
@@ -213,7 +214,7 @@ fn append(
 fn write_i32(last: &mut u8, id: u8, value: i32, out: &mut Vec<u8>) {
     out.push((id - *last) << 4 | I32);
     *last = id;
-    hybrid::varint(u64::from((value << 1 ^ value >> 31) as u32), out);
+    put_varint(out, u64::from((value << 1 ^ value >> 31) as u32));
 }
 
 fn too_large() -> Error {

@@ -12,10 +12,10 @@ use parquet::basic::Encoding;
 use parquet::data_type::ByteArray;
 use parquet::file::statistics::{Statistics, ValueStatistics};
 
-use super::bounds::{shortened_max, shortened_min};
 use super::table::{Table, hash_bytes};
 use super::{Extremes, Page, Values, hybrid};
 use crate::error::{Error, Kind, Result};
+use crate::write::bounds::{shortened_max, shortened_min};
 
 const LENGTH_BYTES: usize = 4;
 /// Of a page, or a dictionary, with room for the string's length.
@@ -109,6 +109,11 @@ fn prefix(text: &[u8]) -> u64 {
 }
 
 impl Dictionary {
+    /// It is larger than it may be: the page that filled it is the last one of positions.
+    fn is_outgrown(&self) -> bool {
+        self.plain.len() > self.limit
+    }
+
     /// The position of a string, and whether the page had it before.
     fn position(&mut self, text: &[u8]) -> (u32, bool) {
         let (hash, prefix) = (hash_bytes(text), prefix(text));
@@ -187,7 +192,7 @@ impl Strings {
                 last = Some((text, position));
                 self.positions.push(position);
             }
-            if dictionary.plain.len() > dictionary.limit || self.positions.len() * LENGTH_BYTES >= most_bytes {
+            if dictionary.is_outgrown() || self.positions.len() * LENGTH_BYTES >= most_bytes {
                 break;
             }
         }
@@ -245,9 +250,7 @@ impl Values for Strings {
 
     fn is_full(&self, most_bytes: usize) -> bool {
         match self.dictionary.as_ref().filter(|dictionary| !dictionary.is_closed) {
-            Some(dictionary) => {
-                dictionary.plain.len() > dictionary.limit || self.positions.len() * LENGTH_BYTES >= most_bytes
-            }
+            Some(dictionary) => dictionary.is_outgrown() || self.positions.len() * LENGTH_BYTES >= most_bytes,
             None => self.plain.len() >= most_bytes,
         }
     }
@@ -257,7 +260,7 @@ impl Values for Strings {
             Some(dictionary) => {
                 let highest = dictionary.words.len().saturating_sub(1) as u32;
                 hybrid::positions(&self.positions, hybrid::width_of(highest), body);
-                dictionary.is_closed = dictionary.plain.len() > dictionary.limit;
+                dictionary.is_closed = dictionary.is_outgrown();
                 dictionary.page += 1;
                 Encoding::RLE_DICTIONARY
             }
