@@ -20,6 +20,11 @@ mod store;
 mod write;
 mod writing;
 
+/// AddressSanitizer watches the system's allocator alone.
+#[cfg(not(feature = "system-allocator"))]
+#[global_allocator]
+static HEAP: headrace_core::arena::Heap = headrace_core::arena::Heap;
+
 #[pymodule]
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;

@@ -1,4 +1,4 @@
-//! One allocation: heap memory where it is small, else an anonymous mapping that asks for 2 MiB pages.
+//! One allocation: heap memory where it is small, else an anonymous mapping that asks for 2 MiB pages where it is long.
 //!
 //! Filling 1 GiB of fresh memory costs 0.45 s of system time in 4 KiB pages on the development machine and a tenth of
 //! that in huge ones. Where the kernel refuses huge pages the mapping is used as it is. Must not know: who writes what.
@@ -7,10 +7,10 @@
 
 use std::ptr::NonNull;
 
-/// Below this, memory is the heap's: a mapping costs two system calls.
-pub(super) const MAPPED_FROM_BYTES: usize = 512 << 10;
+/// Below this, memory is the C library's: a mapping costs two system calls.
+pub(super) const MAPPED_FROM_BYTES: usize = 128 << 10;
 const HUGE_PAGE_BYTES: usize = 2 << 20;
-const PAGE_BYTES: usize = 4 << 10;
+pub(super) const PAGE_BYTES: usize = 4 << 10;
 /// A mapping is rounded up to whole huge pages if that adds no more than this fraction; else its end lies in small pages.
 const LARGEST_ROUNDING: usize = 16;
 /// Arrow asks for 64-byte alignment.
@@ -33,12 +33,10 @@ pub(super) struct Heap {
     layout: std::alloc::Layout,
 }
 
-/// Memory that begins at a huge page and is as long as [`rounded`] says.
+/// Memory of whole pages; long enough for a huge page, it begins at one.
 pub(super) struct Mapping {
     start: NonNull<u8>,
     length: usize,
-    base: NonNull<u8>,
-    mapped: usize,
 }
 
 // SAFETY: plain bytes without an owner thread; whoever holds the value decides who may touch them.
@@ -79,27 +77,41 @@ pub(super) fn rounded(length: usize) -> Option<usize> {
 }
 
 impl Mapping {
-    fn new(length: usize) -> Option<Mapping> {
-        let mapped = length.checked_add(HUGE_PAGE_BYTES)?;
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-        // SAFETY: an anonymous mapping at an address of the kernel's choice touches no memory of ours.
-        let base = unsafe { libc::mmap(std::ptr::null_mut(), mapped, protection, flags, -1, 0) };
-        if base == libc::MAP_FAILED {
-            return None;
+    /// Zeroed memory of `length` bytes, a multiple of a page. None where the system refuses.
+    pub(super) fn new(length: usize) -> Option<Mapping> {
+        if length < HUGE_PAGE_BYTES {
+            return Some(Mapping { start: map(length)?, length });
         }
-        let base = NonNull::new(base.cast::<u8>())?;
+        let base = map(length.checked_add(HUGE_PAGE_BYTES)?)?;
         let skip = base.as_ptr().align_offset(HUGE_PAGE_BYTES);
         // SAFETY: skip < HUGE_PAGE_BYTES, and the mapping is that much longer than `length`.
         let start = unsafe { base.add(skip) };
-        // The mapping ends where the memory does: the kernel would back its last part with a whole huge page else.
-        // SAFETY: skip + length <= mapped, both multiples of a page; nobody uses what is cut off.
-        let cut = unsafe { libc::munmap(start.add(length).as_ptr().cast(), mapped - skip - length) };
-        let mapped = if cut == 0 { skip + length } else { mapped };
+        // The mapping ends where the memory does: the kernel would back its last part with a whole huge page else. A
+        // refusal leaves addresses that nobody touches.
+        // SAFETY: whole pages before `start` and behind `length`, of the mapping just made; nobody uses them.
+        unsafe {
+            libc::munmap(start.add(length).as_ptr().cast(), HUGE_PAGE_BYTES - skip);
+            if skip > 0 {
+                libc::munmap(base.as_ptr().cast(), skip);
+            }
+        }
         // SAFETY: the range lies in the mapping just made. Refusal (no such feature) is harmless.
         #[cfg(target_os = "linux")]
         let _ = unsafe { libc::madvise(start.as_ptr().cast(), length, libc::MADV_HUGEPAGE) };
-        Some(Mapping { start, length, base, mapped })
+        Some(Mapping { start, length })
+    }
+
+    /// Gives the memory away: whoever has the address owns it, until [`Mapping::reclaim`].
+    pub(super) fn leak(self) -> NonNull<u8> {
+        std::mem::ManuallyDrop::new(self).start
+    }
+
+    /// The mapping that was leaked as `start`.
+    ///
+    /// # Safety
+    /// `start` comes from [`Mapping::leak`] of a mapping of exactly `length` bytes, and nobody uses it any more.
+    pub(super) unsafe fn reclaim(start: NonNull<u8>, length: usize) -> Mapping {
+        Mapping { start, length }
     }
 
     /// Bytes that may be used.
@@ -124,9 +136,18 @@ impl Drop for Heap {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: mapped in `new` with this base and length, and the last owner is gone.
+        // SAFETY: mapped in `new`, and the last owner is gone.
         unsafe {
-            libc::munmap(self.base.as_ptr().cast(), self.mapped);
+            libc::munmap(self.start.as_ptr().cast(), self.length);
         }
     }
+}
+
+/// Fresh memory at an address of the kernel's choice.
+fn map(length: usize) -> Option<NonNull<u8>> {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    // SAFETY: an anonymous mapping where nothing is touches no memory of ours.
+    let base = unsafe { libc::mmap(std::ptr::null_mut(), length, protection, flags, -1, 0) };
+    if base == libc::MAP_FAILED { None } else { NonNull::new(base.cast::<u8>()) }
 }

@@ -5,12 +5,13 @@
 //! the last buffer is gone its memory waits in the [`pool`] for the next load.
 //!
 //! Nothing here is ever uninitialised, and nothing is zeroed: a region holds zeros or what its last user left. Whoever
-//! takes one writes all of it. Inside: [`memory`] talks to the system, [`pool`] keeps, [`account`] counts. Must not know:
-//! columns, types, files.
+//! takes one writes all of it. Inside: [`memory`] talks to the system, [`pool`] keeps, [`account`] counts, [`heap`] lets
+//! the engine's other large allocations have mappings too. Must not know: columns, types, files.
 
 #![allow(unsafe_code)]
 
 mod account;
+mod heap;
 mod memory;
 mod pool;
 
@@ -21,8 +22,9 @@ use std::sync::Arc;
 use arrow_buffer::Buffer;
 
 pub use account::{Account, Share, available_memory};
+pub use heap::Heap;
 use memory::Memory;
-pub use pool::{keep_at_most, release, state};
+pub use pool::{Tight, release, state};
 
 use crate::error::{Error, Kind, Result};
 

@@ -25,9 +25,11 @@ struct Pool {
     /// Oldest first.
     waiting: Vec<Mapping>,
     bytes: usize,
+    /// Of every [`Tight`]
+    bounds: Vec<usize>,
 }
 
-static POOL: Mutex<Pool> = Mutex::new(Pool { waiting: Vec::new(), bytes: 0 });
+static POOL: Mutex<Pool> = Mutex::new(Pool { waiting: Vec::new(), bytes: 0, bounds: Vec::new() });
 
 /// Memory of at least `length` bytes, used before if some is waiting.
 pub(super) fn take(length: usize, is_loan: bool) -> Option<Memory> {
@@ -46,29 +48,59 @@ pub(super) fn take(length: usize, is_loan: bool) -> Option<Memory> {
     })
 }
 
+/// A mapping of exactly `length` bytes that was used before, if one is waiting.
+pub(super) fn take_exactly(length: usize) -> Option<Mapping> {
+    lock()?.take_between(length, length)
+}
+
 /// Takes memory back; small memory goes to the heap.
 pub(super) fn give(memory: &mut Memory) {
     if let Memory::Mapped(mapping) = std::mem::replace(memory, Memory::Empty) {
-        let Some(mut pool) = lock() else { return };
-        mapping.lend_to_kernel();
-        let surplus = pool.put(mapping, bound());
-        drop(pool); // unmapping takes time: not under the lock
-        drop(surplus);
+        keep(mapping);
     }
+}
+
+/// Takes a mapping back.
+pub(super) fn keep(mapping: Mapping) {
+    mapping.lend_to_kernel();
+    let Some(mut pool) = lock() else { return };
+    let surplus = pool.put(mapping, bound());
+    drop(pool); // unmapping takes time: not under the lock
+    drop(surplus);
 }
 
 /// Gives everything that waits back to the system. Returns bytes.
 pub fn release() -> usize {
     let Some(mut pool) = lock() else { return 0 };
-    let waiting = std::mem::take(&mut *pool);
+    let bytes = pool.bytes;
+    let waiting = pool.trim(0);
     drop(pool);
-    waiting.bytes
+    drop(waiting);
+    bytes
 }
 
-/// Gives back what waits beyond `bytes`, the oldest first: for work that was told how much memory it may take.
-pub fn keep_at_most(bytes: usize) {
-    let surplus = lock().map(|mut pool| pool.trim(bytes));
-    drop(surplus); // unmapping takes time: not under the lock
+/// While this lives, no more waits than it allows: for work that was told how much memory it may take.
+pub struct Tight(usize);
+
+impl Tight {
+    /// At most `bytes` wait from now on; what is more is given back, the oldest first.
+    pub fn new(bytes: usize) -> Tight {
+        let surplus = lock().map(|mut pool| {
+            pool.bounds.push(bytes);
+            pool.trim(bytes)
+        });
+        drop(surplus); // unmapping takes time: not under the lock
+        Tight(bytes)
+    }
+}
+
+impl Drop for Tight {
+    fn drop(&mut self) {
+        let Some(mut pool) = lock() else { return };
+        if let Some(at) = pool.bounds.iter().position(|bytes| *bytes == self.0) {
+            pool.bounds.swap_remove(at);
+        }
+    }
 }
 
 /// Bytes that wait, and the most that may.
@@ -98,7 +130,11 @@ fn bound() -> usize {
 impl Pool {
     fn take(&mut self, length: usize, is_loan: bool) -> Option<Mapping> {
         let close = length + length / LARGEST_WASTE;
-        let most = if is_loan { close.max(LARGEST_LOAN_BYTES) } else { close };
+        self.take_between(length, if is_loan { close.max(LARGEST_LOAN_BYTES) } else { close })
+    }
+
+    /// The shortest mapping of at least `length` and at most `most` bytes.
+    fn take_between(&mut self, length: usize, most: usize) -> Option<Mapping> {
         let fits = |mapping: &Mapping| (length..=most).contains(&mapping.length());
         let candidates = self.waiting.iter().enumerate().filter(|(_, mapping)| fits(mapping));
         let (at, _) = candidates.min_by_key(|(_, mapping)| mapping.length())?;
@@ -111,7 +147,7 @@ impl Pool {
     fn put(&mut self, mapping: Mapping, bound: usize) -> Vec<Mapping> {
         self.bytes += mapping.length();
         self.waiting.push(mapping);
-        self.trim(bound)
+        self.trim(self.bounds.iter().copied().fold(bound, usize::min))
     }
 
     fn trim(&mut self, bound: usize) -> Vec<Mapping> {
@@ -148,5 +184,8 @@ mod tests {
         let surplus = pool.put(mapping(28 << 20), 32 << 20);
         assert_eq!(surplus.iter().map(Mapping::length).collect::<Vec<_>>(), [8 << 20], "the oldest goes first");
         assert!(pool.put(mapping(64 << 20), 32 << 20).len() == 2 && pool.bytes == 0);
+        pool.bounds = vec![16 << 20, 8 << 20];
+        assert!(pool.put(mapping(8 << 20), 32 << 20).is_empty());
+        assert_eq!(pool.put(mapping(2 << 20), 32 << 20).len(), 1, "the tightest bound counts");
     }
 }

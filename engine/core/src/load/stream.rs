@@ -14,7 +14,7 @@ use futures::{Stream as Futures, StreamExt, TryStreamExt, stream};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::arena::{Account, keep_at_most};
+use crate::arena::{Account, Tight};
 use crate::error::{Error, Kind, Result};
 use crate::fetch::{Budget, Fetcher};
 use crate::frame::{Frame, StringLayout, strings as layout};
@@ -62,6 +62,7 @@ pub struct Stream {
     cancel: Cancel,
     planner: JoinHandle<()>,
     state: Mutex<State>,
+    _freed: Tight,
     /// Of the files, for a bar
     pub progress: Arc<Progress>,
 }
@@ -115,6 +116,7 @@ impl Stream {
             return Err(Error::new(Kind::InvalidArgument, message).hint("memory_limit=256 << 20 keeps a network busy"));
         }
         let shares = Shares::of(limit);
+        let freed = Tight::new(usize::try_from(shares.window).unwrap_or(usize::MAX));
         request.in_flight = request.in_flight.min(shares.in_flight);
         let schema = Arc::new(shown(&request));
         let progress = Arc::new(Progress::default());
@@ -132,7 +134,15 @@ impl Stream {
         };
         let planner = runtime()?.spawn(planner.run(files));
         let state = State { coming, loading: None, current: None, batch_rows, failed: None };
-        Ok(Stream { schema, closed: watch::Sender::new(false), cancel, planner, state: Mutex::new(state), progress })
+        Ok(Stream {
+            schema,
+            closed: watch::Sender::new(false),
+            cancel,
+            planner,
+            state: Mutex::new(state),
+            _freed: freed,
+            progress,
+        })
     }
 
     /// The columns of every frame.
@@ -294,13 +304,9 @@ impl Planner {
     async fn start(&self, window: Window) -> Result<()> {
         let stopped = |_| Error::new(Kind::Cancelled, "cancelled");
         let place = Arc::clone(&self.places).acquire_owned().await.map_err(stopped)?;
-        let (context, keep) = (Arc::new(self.context_of_window()), self.shares.window);
+        let context = Arc::new(self.context_of_window());
         let (groups, encoded) = (window.groups, window.encoded);
-        let task = tokio::spawn(async move {
-            let frame = assemble(&context, groups).await;
-            keep_at_most(usize::try_from(keep).unwrap_or(usize::MAX));
-            frame
-        });
+        let task = tokio::spawn(async move { assemble(&context, groups).await });
         let loading = Loading { task: Ending(task), place, encoded };
         self.sender.send(Ok(loading)).await.map_err(|_| Error::new(Kind::Cancelled, "cancelled"))
     }
