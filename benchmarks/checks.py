@@ -6,7 +6,7 @@ Here are the results that look the same whoever made them; each contender's modu
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .setup import Setup
@@ -60,6 +60,20 @@ def objects(buffers: Any, setup: Setup) -> dict[str, Any]:
     return {"objects": len(views), "size": size, "crc": [zlib.crc32(each) for each in views], "bytes": size}
 
 
+def batches(found: dict[str, Any], setup: Setup) -> dict[str, Any]:
+    """What a job saw of its batches: see `summed`."""
+    return found
+
+
+def summed(batches: Iterable[Any], key: Callable[[Any], Any]) -> dict[str, Any]:
+    """Take one batch after another and keep none: rows, and the sum of the key column (``key`` gives an array)."""
+    rows, whole = 0, 0
+    for batch in batches:
+        rows += len(values := key(batch))
+        whole += int(values.sum())
+    return {"rows": rows, "sum": total(whole)}
+
+
 def step(result: Any, setup: Setup) -> dict[str, Any]:
     """A pandas frame of numbers and dates."""
     return {"rows": len(result), "columns": result.shape[1], "sum": total(result[setup.key].sum())}
@@ -87,6 +101,7 @@ BY_JOB: Mapping[str, Callable[[Any, Setup], dict[str, Any]] | None] = {
     "s3_pandas_numpy": pandas_numpy,
     "s3_pandas_steps": step,
     "s3_array": array,
+    "s3_batches": batches,
     "objects": objects,
     "write_table": _written("check"),
     "commit_staged": _written("check_files"),

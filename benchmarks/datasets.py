@@ -163,6 +163,11 @@ def _wide_files(places: Places, table: str, scale: float) -> None:
     many_files.make_at_once(places.remote, table, manifests, files, columns=1000)
 
 
+def _java_files(places: Places, table: str, scale: float) -> None:
+    manifests, files = (2, 200) if scale < 0.5 else (many_files.DAYS, many_files.FILES_PER_DAY)
+    many_files.make_at_once(places.remote, table, manifests, files, block_bytes=64_000)
+
+
 def _hive_days(places: Places, table: str, scale: float) -> None:
     """2,000 partitions of one file; of 8,192 rows at full scale."""
     few = scale < 0.5
@@ -250,6 +255,7 @@ DATASETS: Mapping[str, Dataset] = {
     "many_files": Dataset(_many_files),
     "million_files": Dataset(_million_files),
     "wide_files": Dataset(_wide_files),
+    "java_files": Dataset(_java_files),
     "hive_days": Dataset(_hive_days, "id", remote=False),
     "objects": Dataset(_objects, remote=False),
 }

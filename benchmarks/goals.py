@@ -16,7 +16,7 @@ MEASURES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], float]]] = {
     "system": ("system CPU", lambda run: float(run["system_s"])),
     "cpu": ("CPU", lambda run: float(run["user_s"] + run["system_s"])),
     "peak": ("peak memory", lambda run: float(run["peak_bytes"])),
-    "beyond": ("peak memory beyond the frame, MiB", lambda run: float(run["peak_bytes"] / 2**20)),
+    "beyond": ("peak memory beyond what was there, MiB", lambda run: float(run["peak_bytes"] / 2**20)),
     "memory": ("peak memory / bytes of the result", lambda run: float(run["peak_bytes"] / run["result_bytes"])),
     "conversion": ("conversion", lambda run: float(run["convert_s"] / run["load_s"])),
     "entry": ("user CPU a file, microseconds", lambda run: float(run["user_s"] * 1e6 / run["check"]["files"])),

@@ -45,11 +45,14 @@ def make(catalog: Catalog, identifier: str, files_per_day: int = FILES_PER_DAY) 
                 append.append_data_file(_data_file(table, day, number, _IDS_PER_DAY // files_per_day))
 
 
-def make_at_once(catalog: Catalog, identifier: str, manifests: int, files: int, columns: int = COLUMNS) -> None:
+def make_at_once(
+    catalog: Catalog, identifier: str, manifests: int, files: int, columns: int = COLUMNS, block_bytes: int = 1
+) -> None:
     """Make a table with so many manifests of so many files in one snapshot, unless it is there; runs may append to it.
 
     Takes minutes for a million files: PyIceberg writes one entry, which all others are copies of, with a day,
-    bounds and a name of their own (`_Entries`).
+    bounds and a name of their own (`_Entries`). A block ends when it has ``block_bytes``: PyIceberg's writer ends one
+    behind each entry, Avro's Java library, and with it Spark, after 64,000 bytes.
     """
     from pyiceberg.exceptions import NoSuchTableError
 
@@ -66,7 +69,7 @@ def make_at_once(catalog: Catalog, identifier: str, manifests: int, files: int, 
     entries, made = _Entries(table, snapshot_id, columns), []
     for day in range(manifests):
         location = f"{folder}/{snapshot_id}-m{day}.avro"
-        written = entries.manifest(day, files)
+        written = entries.manifest(day, files, block_bytes)
         with table.io.new_output(location).create(overwrite=True) as output:
             output.write(written)
         made.append(entries.described(location, len(written), day, files))
@@ -95,15 +98,19 @@ class _Entries:
         for part in self._parts(self._day, self._number, self._ids):
             assert part in self._entry
 
-    def manifest(self, day: int, files: int) -> bytes:
-        """A manifest of one day's files, an entry a block as PyIceberg writes them."""
+    def manifest(self, day: int, files: int, block_bytes: int) -> bytes:
+        """A manifest of one day's files."""
         before = self._parts(self._day, self._number, self._ids)
-        written = bytearray(self._head)
+        written, block, count = bytearray(self._head), bytearray(), 0
         for number in range(files):
             entry = self._entry
             for old, new in zip(before, self._parts(day, number, _IDS_PER_DAY // files), strict=True):
                 entry = entry.replace(old, new)
-            written += b"\x02" + _block(entry) + self._sync
+            block += entry
+            count += 1
+            if len(block) >= block_bytes or number + 1 == files:
+                written += _zigzag(count) + _packed(bytes(block)) + self._sync
+                block, count = bytearray(), 0
         return bytes(written)
 
     def described(self, location: str, length: int, day: int, files: int) -> ManifestFile:
@@ -148,9 +155,9 @@ def _taken_apart(manifest: bytes) -> tuple[bytes, bytes, bytes]:
     return head, sync, zlib.decompress(manifest[start + 1 : -16], wbits=-15)
 
 
-def _block(entry: bytes) -> bytes:
+def _packed(block: bytes) -> bytes:
     packer = zlib.compressobj(wbits=-15)
-    packed = packer.compress(entry) + packer.flush()
+    packed = packer.compress(block) + packer.flush()
     return _zigzag(len(packed)) + packed
 
 

@@ -12,6 +12,7 @@ US = "headrace"
 FRAMES = ("polars", "polars:files", "pyiceberg", "pyarrow", "duckdb", "daft")
 WRITERS = ("pyiceberg", "polars", "duckdb")
 DELETES = ("polars", "pyiceberg", "duckdb", "daft")
+STREAMS = ("polars", "pyiceberg", "pyarrow", "duckdb")
 LOCAL = ("polars", "pyiceberg", "pyarrow", "duckdb", "daft")
 PLAIN, ARROW = ("polars", "pyiceberg", "pyarrow", "daft"), ("polars:arrow", "pyiceberg:arrow", "pyarrow:arrow")
 OBJECTS = ("obstore", "obstore:threads", "pyarrow", "boto3")
@@ -230,10 +231,28 @@ _ALL = (
         loads=2,
     ),
     Question(
+        "batches",
+        "S3 table -> batches within 256 MiB, all 16 columns, the key column summed",
+        "s3_batches",
+        "lineitem",
+        STREAMS,
+        (Goal("beyond", 256, said="MiB"), *_both(1.0, STREAMS)),
+        gib=2.0,
+    ),
+    Question(
         "plan_files",
         "plan a scan of 50,000 files, metadata on S3",
         "plan",
         "many_files",
+        ("polars", "pyiceberg", "duckdb"),
+        (Goal("entry", 1.0, said="us a file"),),
+        gib=1.0,
+    ),
+    Question(
+        "plan_blocks",
+        "plan 50,000 files whose manifests have blocks as long as Spark's",
+        "plan",
+        "java_files",
         ("polars", "pyiceberg", "duckdb"),
         (Goal("entry", 1.0, said="us a file"),),
         gib=1.0,

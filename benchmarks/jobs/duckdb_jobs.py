@@ -9,6 +9,7 @@ from typing import Any
 from tests.servers import duck
 
 from .. import filters, hive_days, written
+from ..checks import summed
 from ..setup import Setup
 from . import imported, pyarrow_jobs
 
@@ -65,6 +66,13 @@ def s3_array(setup: Setup) -> Callable[[], Any]:
     attach = _attached(setup)
     query = f"select embedding from warehouse.{setup.table}"
     return lambda: pyarrow_jobs.as_array(attach().sql(query).to_arrow_table())
+
+
+def s3_batches(setup: Setup) -> Callable[[], Any]:
+    imported("numpy")
+
+    attach = _attached(setup)
+    return lambda: summed(attach().sql(_query(setup)).to_arrow_reader(), lambda batch: batch[setup.key].to_numpy())
 
 
 def plan(setup: Setup) -> Callable[[], Any]:

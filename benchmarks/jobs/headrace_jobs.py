@@ -9,9 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .. import filters, hive_days, many_files, written
-from ..checks import total
+from ..checks import summed, total
 from ..setup import Setup
 from . import Steps, imported
+
+BATCHES_BYTES = 256 << 20
 
 
 def _imports(*more: str) -> None:
@@ -90,6 +92,12 @@ def s3_array(setup: Setup) -> Callable[[], Any]:
     _imports("numpy")
 
     return lambda: _scan(setup).load(["embedding"], progress=False)["embedding"].to_numpy()
+
+
+def s3_batches(setup: Setup) -> Callable[[], Any]:
+    _imports("headrace.stream", "numpy")
+
+    return lambda: summed(_scan(setup).batches(BATCHES_BYTES), lambda frame: frame[setup.key].to_numpy())
 
 
 def objects(setup: Setup) -> Callable[[], Any]:

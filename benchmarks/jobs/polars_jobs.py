@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import filters, hive_days, many_files, written
-from ..checks import total
+from ..checks import summed, total
 from ..setup import LIST_LENGTH, Setup
 from . import Steps, imported
 
@@ -114,6 +114,13 @@ def s3_array(setup: Setup) -> Callable[[], Any]:
 def s3_array_files(setup: Setup) -> Callable[[], Any]:
     _imports()
     return lambda: _array(_files(setup))
+
+
+def s3_batches(setup: Setup) -> Callable[[], Any]:
+    imported("numpy")
+
+    _imports()
+    return lambda: summed(_table(setup).collect_batches(), lambda frame: frame[setup.key].to_numpy())
 
 
 def plan(setup: Setup) -> Callable[[], Any]:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .. import filters, hive_days
-from ..checks import total
+from ..checks import summed, total
 from ..setup import LIST_LENGTH, Setup
 from . import Steps, imported
 
@@ -40,6 +40,19 @@ def s3_frame(setup: Setup) -> Callable[[], Any]:
     imported("pyarrow.dataset", "pyarrow.fs")
 
     return lambda: _table(setup)
+
+
+def s3_batches(setup: Setup) -> Callable[[], Any]:
+    import pyarrow.dataset
+
+    imported("pyarrow.fs", "numpy")
+    paths = [each.removeprefix("s3://") for each in setup.files]
+
+    def job() -> Any:
+        files = pyarrow.dataset.dataset(paths, filesystem=_s3(setup), format="parquet")
+        return summed(files.to_batches(), lambda batch: batch[setup.key].to_numpy())
+
+    return job
 
 
 def hive_plan(setup: Setup) -> Callable[[], Any]:

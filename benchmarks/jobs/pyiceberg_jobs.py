@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import filters, many_files, written
+from ..checks import summed
 from ..setup import Setup
 from . import imported, pyarrow_jobs
 from .pyarrow_jobs import as_array
@@ -59,6 +60,13 @@ def s3_array(setup: Setup) -> Callable[[], Any]:
 
     _imports()
     return lambda: as_array(_scan(setup, "embedding").to_arrow())
+
+
+def s3_batches(setup: Setup) -> Callable[[], Any]:
+    imported("numpy")
+
+    _imports()
+    return lambda: summed(_scan(setup).to_arrow_batch_reader(), lambda batch: batch[setup.key].to_numpy())
 
 
 def plan(setup: Setup) -> Callable[[], Any]:
