@@ -22,7 +22,7 @@ STAMP := $(HEADRACE_VENV)/.headrace-$(shell cat $(REQUIREMENTS) | cksum | cut -d
 BENCH_CACHE ?= $(CACHE)/bench
 BENCH_STAMP := $(BENCH_CACHE)/.headrace-$(shell cat requirements-bench.txt requirements-bench-daft.txt | cksum | cut -d' ' -f1)
 
-.PHONY: help venv lock build test test-rust test-python interop soak fuzz asan lint format wheel bench demo demo-stop clean
+.PHONY: help venv lock build test test-rust test-python interop soak fuzz asan arm lint format wheel bench demo demo-stop clean
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ fuzz: ## Arbitrary bytes as files and metadata, for HEADRACE_FUZZ_SECONDS (60) i
 
 asan: venv ## Rust tests, and Python tests that hand memory over, under AddressSanitizer
 	HEADRACE_PYTHON=$(BIN)/python scripts/asan
+
+arm: ## Rust tests as built for 64-bit ARM, emulated: needs Debian's g++-aarch64-linux-gnu and qemu-user
+	scripts/arm
 
 lint: venv ## ruff, mypy strict, rustfmt, clippy; warnings are errors
 	$(BIN)/ruff check .

@@ -91,6 +91,7 @@ class TableMachine(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="headrace-machine-"))
         self.catalog = sqlite(self.folder)
         self.staged: list[Staged] = []
+        self.stages = 0
 
     @initialize(
         version=st.sampled_from("123"),
@@ -177,7 +178,8 @@ class TableMachine(RuleBasedStateMachine):
         handle = self.handles[which]
         frame, rows = self._rows(data, handle.schema)
         values = handle.table.stage(frame)
-        self.staged.append(Staged(values, rows, mode, handle.epoch, f"staged {len(self.staged)}"))
+        self.stages += 1  # not the list's length: it shrinks, and tokens are never the same twice
+        self.staged.append(Staged(values, rows, mode, handle.epoch, f"staged {self.stages}"))
 
     @precondition(lambda self: self.staged)
     @rule(which=HANDLES, branch=BRANCHES, data=st.data())

@@ -81,7 +81,7 @@ impl Chunk {
     /// Appends it to a row group.
     pub(crate) fn append_to<W: Write + Send>(self, group: &mut SerializedRowGroupWriter<'_, W>) -> Result<()> {
         let appended = match self {
-            Chunk::Own(pages::Chunk { bytes, close }) => group.append_column(&bytes, close),
+            Chunk::Own(pages::Chunk { pages, close }) => group.append_column(&pages, close),
             Chunk::Crate(chunk) => chunk.append_to_row_group(group),
         };
         appended.map_err(encoding)

@@ -18,35 +18,33 @@ pub(super) fn is_known(codec: Compression) -> bool {
     matches!(codec, Compression::UNCOMPRESSED | Compression::SNAPPY | Compression::LZ4_RAW | Compression::ZSTD(_))
 }
 
-/// Appends the compressed `body` to `out`.
-pub(super) fn compress(codec: Compression, body: &[u8], out: &mut Vec<u8>) -> Result<()> {
+/// The compressed `body`, in `scratch` unless it is the body itself.
+pub(super) fn compress<'a>(codec: Compression, body: &'a [u8], scratch: &'a mut Vec<u8>) -> Result<&'a [u8]> {
     match codec {
-        Compression::UNCOMPRESSED => {
-            out.extend_from_slice(body);
-            Ok(())
-        }
+        Compression::UNCOMPRESSED => Ok(body),
         Compression::SNAPPY => {
             let room = snap::raw::max_compress_len(body.len());
-            append(out, room, |room| snap::raw::Encoder::new().compress(body, room).map_err(|e| failed(&e)))
+            within(scratch, room, |room| snap::raw::Encoder::new().compress(body, room).map_err(|e| failed(&e)))
         }
         Compression::LZ4_RAW => {
             let room = lz4_flex::block::get_maximum_output_size(body.len());
-            append(out, room, |room| lz4_flex::block::compress_into(body, room).map_err(|e| failed(&e)))
+            within(scratch, room, |room| lz4_flex::block::compress_into(body, room).map_err(|e| failed(&e)))
         }
         Compression::ZSTD(level) => {
             let room = zstd::zstd_safe::compress_bound(body.len());
-            append(out, room, |room| zstd(level.compression_level(), body, room).map_err(|e| failed(&e)))
+            within(scratch, room, |room| zstd(level.compression_level(), body, room).map_err(|e| failed(&e)))
         }
         _ => Err(failed(&"a codec that is not known here")),
     }
 }
 
-fn append(out: &mut Vec<u8>, room: usize, fill: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<()> {
-    let start = out.len();
-    out.resize(start + room, 0);
-    let filled = fill(&mut out[start..])?;
-    out.truncate(start + filled);
-    Ok(())
+/// What `fill` leaves in the first `room` bytes of `scratch`, which keeps its length: it is zeroed once, not for each page.
+fn within(scratch: &mut Vec<u8>, room: usize, fill: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<&[u8]> {
+    if scratch.len() < room {
+        scratch.resize(room, 0);
+    }
+    let filled = fill(&mut scratch[..room])?;
+    Ok(&scratch[..filled])
 }
 
 fn zstd(level: i32, body: &[u8], room: &mut [u8]) -> std::io::Result<usize> {

@@ -6,11 +6,12 @@
 //! parquet-format's README, Encodings.md, PageIndex.md. Must not know: frames, files, partitions.
 //!
 //! Inside: `numbers` and `strings` hold a page's values, their dictionary and their extremes; `hybrid` packs positions
-//! and levels; `sink` compresses, counts and describes; `bounds` shortens what statistics tell of long values.
+//! and levels; `sink` compresses, counts and describes; `rope` joins pages.
 
 mod codec;
 mod hybrid;
 mod numbers;
+mod rope;
 mod sink;
 mod strings;
 mod table;
@@ -20,7 +21,6 @@ use std::ops::Range;
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use arrow_schema::DataType;
-use bytes::Bytes;
 use parquet::basic::{Encoding, LogicalType, Type as Physical};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::file::properties::WriterPropertiesPtr;
@@ -30,12 +30,13 @@ use parquet::schema::types::ColumnDescPtr;
 use crate::error::Result;
 use crate::iceberg::schema::Type;
 use numbers::Numbers;
+use rope::Rope;
 use sink::Sink;
 use strings::Strings;
 
 /// An encoded column chunk.
 pub(super) struct Chunk {
-    pub(super) bytes: Bytes,
+    pub(super) pages: Rope,
     pub(super) close: ColumnCloseResult,
 }
 
@@ -58,6 +59,9 @@ struct Page {
 
 /// The values of one physical type.
 trait Values {
+    /// Another array comes: what was known of the memory of the last one is so no more.
+    fn begin(&mut self) {}
+
     /// Adds the values of these rows, none of which is null, until the page has `most_bytes` or the dictionary is full.
     /// Returns how many; one at least.
     fn add(&mut self, array: &ArrayRef, rows: Range<usize>, most_bytes: usize) -> Result<usize>;
@@ -158,6 +162,7 @@ impl Column {
 
     /// Appends rows.
     pub(super) fn write(&mut self, array: &ArrayRef) -> Result<()> {
+        self.values.begin();
         let nulls = array.nulls().filter(|nulls| nulls.null_count() > 0).map(|nulls| nulls.inner().clone());
         let mut row = 0;
         while row < array.len() {

@@ -8,6 +8,7 @@ use std::ops::Range;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Decimal128Type;
 use arrow_array::{Array, ArrayRef};
+use arrow_buffer::ToByteSlice;
 use arrow_schema::DataType;
 use parquet::basic::Encoding;
 use parquet::file::statistics::{Statistics, ValueStatistics};
@@ -29,7 +30,6 @@ pub(super) trait Number: Copy + Default + PartialOrd + arrow_buffer::ArrowNative
     fn distance(self, from: Self) -> Option<u64>;
     /// In the order of the column's statistics.
     fn is_less(self, other: Self) -> bool;
-    fn plain(values: &[Self], out: &mut Vec<u8>);
     fn from_plain(bytes: &[u8]) -> Self;
     fn statistics(values: ValueStatistics<Self>) -> Statistics;
 }
@@ -58,15 +58,6 @@ macro_rules! number {
 
             fn is_less(self, other: Self) -> bool {
                 $is_less(&self, &other)
-            }
-
-            fn plain(values: &[Self], out: &mut Vec<u8>) {
-                const WIDTH: usize = size_of::<$type>();
-                let start = out.len();
-                out.resize(start + values.len() * WIDTH, 0);
-                for (place, value) in out[start..].as_chunks_mut::<WIDTH>().0.iter_mut().zip(values) {
-                    *place = value.to_le_bytes();
-                }
             }
 
             fn from_plain(bytes: &[u8]) -> Self {
@@ -237,25 +228,21 @@ impl<T: Number> Values for Numbers<T> {
                 Encoding::RLE_DICTIONARY
             }
             None => {
-                T::plain(&self.page, body);
+                plain(&self.page, body);
                 Encoding::PLAIN
             }
         };
-        let plain = |value: T| {
-            let mut bytes = Vec::with_capacity(size_of::<T>());
-            T::plain(&[value], &mut bytes);
-            bytes
-        };
         let values = self.page.len();
         self.page.clear();
-        let extremes = extremes.map(|(min, max)| Extremes { min: plain(min), max: plain(max) });
+        let bytes = |value: T| value.to_byte_slice().to_vec();
+        let extremes = extremes.map(|(min, max)| Extremes { min: bytes(min), max: bytes(max) });
         Page { encoding, values, nans: T::IS_FLOAT.then_some(nans), extremes, text_bytes: None }
     }
 
     fn dictionary(&self) -> Option<(Vec<u8>, usize)> {
         let dictionary = self.dictionary.as_ref()?;
         let mut bytes = Vec::new();
-        T::plain(&dictionary.values, &mut bytes);
+        plain(&dictionary.values, &mut bytes);
         Some((bytes, dictionary.values.len()))
     }
 
@@ -273,6 +260,11 @@ impl<T: Number> Values for Numbers<T> {
     fn shortened(&self, extreme: Vec<u8>, _longest_bytes: Option<usize>, _is_max: bool) -> Vec<u8> {
         extreme
     }
+}
+
+/// Values as Parquet has them, little-endian, as Arrow has them on every machine that it runs on.
+fn plain<T: Number>(values: &[T], out: &mut Vec<u8>) {
+    out.extend_from_slice(values.to_byte_slice());
 }
 
 fn lesser<T: Number>(one: T, other: T) -> T {

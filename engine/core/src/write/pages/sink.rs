@@ -9,7 +9,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, ColumnIndexBuilder, OffsetInd
 use parquet::file::properties::WriterPropertiesPtr;
 use parquet::schema::types::ColumnDescPtr;
 
-use super::{Chunk, Page, Values, codec};
+use super::{Chunk, Page, Rope, Values, codec};
 use crate::error::{Error, Kind, Result};
 use crate::parquet::put_varint;
 use crate::write::encode::encoding as failed;
@@ -17,6 +17,8 @@ use crate::write::encode::encoding as failed;
 /// Numbers of Thrift's compact protocol.
 const I32: u8 = 5;
 const STRUCT: u8 = 12;
+/// A page's header is shorter.
+const MOST_HEADER_BYTES: usize = 64;
 
 /// The pages of a chunk.
 pub(super) struct Sink {
@@ -24,7 +26,9 @@ pub(super) struct Sink {
     codec: Compression,
     index_longest_bytes: Option<usize>,
     longest_bytes: Option<usize>,
-    pages: Vec<u8>,
+    pages: Rope,
+    /// What a page is compressed into
+    scratch: Vec<u8>,
     /// Bytes of pages with their headers, had they not been compressed
     uncompressed: usize,
     places: Vec<Place>,
@@ -58,7 +62,8 @@ impl Sink {
             codec: wish.compression(descriptor.path()),
             index_longest_bytes: wish.column_index_truncate_length(),
             longest_bytes: wish.statistics_truncate_length(),
-            pages: Vec::new(),
+            pages: Rope::default(),
+            scratch: Vec::new(),
             uncompressed: 0,
             places: Vec::new(),
             index: ColumnIndexBuilder::new(descriptor.physical_type()),
@@ -82,14 +87,15 @@ impl Sink {
         let number = |number: usize| i32::try_from(number).map_err(|_| too_large());
         let encoding = page.encoding;
         let header = [(1, number(rows)?), (2, encoding as i32), (3, Encoding::RLE as i32), (4, Encoding::RLE as i32)];
-        let uncompressed = append(self.codec, PageType::DATA_PAGE, 5, &header, body, &mut self.pages)?;
+        let (bytes, uncompressed) = page_of(self.codec, PageType::DATA_PAGE, 5, &header, body, &mut self.scratch)?;
         self.uncompressed += uncompressed;
         self.rows += rows;
         self.nulls += nulls as u64;
         if let Some(bytes) = page.text_bytes {
             *self.text_bytes.get_or_insert(0) += bytes;
         }
-        let length = self.pages.len() - start;
+        let length = bytes.len();
+        self.pages.push_back(bytes);
         self.places.push(Place { start, length, rows, text_bytes: page.text_bytes });
         match self.encodings.last_mut() {
             Some(last) if last.encoding == encoding => last.count += 1,
@@ -124,23 +130,21 @@ impl Sink {
 
     /// The chunk: its dictionary page first.
     pub(super) fn close(mut self, values: &dyn Values) -> Result<Chunk> {
-        let mut bytes = Vec::new();
+        let mut first = 0;
         let mut dictionary_offset = None;
         let mut encodings = vec![Encoding::RLE];
         if let Some((body, count)) = values.dictionary().filter(|_| !self.places.is_empty()) {
             let count = i32::try_from(count).map_err(|_| too_large())?;
             let header = [(1, count), (2, Encoding::PLAIN as i32)];
-            bytes.reserve(self.pages.len() + body.len() / 2);
-            self.uncompressed += append(self.codec, PageType::DICTIONARY_PAGE, 7, &header, &body, &mut bytes)?;
+            let kind = PageType::DICTIONARY_PAGE;
+            let (bytes, uncompressed) = page_of(self.codec, kind, 7, &header, &body, &mut self.scratch)?;
+            self.uncompressed += uncompressed;
+            first = bytes.len();
+            self.pages.push_front(bytes);
             dictionary_offset = Some(0);
             encodings.push(Encoding::PLAIN);
             let stats = PageEncodingStats { page_type: PageType::DICTIONARY_PAGE, encoding: Encoding::PLAIN, count: 1 };
             self.encodings.insert(0, stats);
-        }
-        let first = bytes.len();
-        match first {
-            0 => bytes = std::mem::take(&mut self.pages),
-            _ => bytes.extend_from_slice(&self.pages),
         }
         encodings.extend(self.encodings.iter().map(|stats| stats.encoding));
         let mut offsets = OffsetIndexBuilder::new();
@@ -160,7 +164,7 @@ impl Sink {
             .set_compression(self.codec)
             .set_encodings_mask(EncodingMask::new_from_encodings(encodings.iter()))
             .set_page_encoding_stats(self.encodings)
-            .set_total_compressed_size(bytes.len() as i64)
+            .set_total_compressed_size(self.pages.len() as i64)
             .set_total_uncompressed_size(self.uncompressed as i64)
             .set_num_values(self.rows as i64)
             .set_data_page_offset(first as i64)
@@ -170,45 +174,44 @@ impl Sink {
             .build()
             .map_err(failed)?;
         let close = ColumnCloseResult {
-            bytes_written: bytes.len() as u64,
+            bytes_written: self.pages.len() as u64,
             rows_written: self.rows as u64,
             metadata,
             bloom_filter: None,
             column_index,
             offset_index: Some(offsets.build()),
         };
-        Ok(Chunk { bytes: Bytes::from(bytes), close })
+        Ok(Chunk { pages: self.pages, close })
     }
 }
 
-/// Appends a page: its header, of which `field` is the struct that is its kind's own, and its body compressed. Returns the
-/// bytes that it would take uncompressed.
-fn append(
+/// A page: its header, of which `field` is the struct that is its kind's own, and its body compressed; and the bytes that
+/// it would take uncompressed.
+fn page_of(
     codec: Compression,
     kind: PageType,
     field: u8,
     own: &[(u8, i32)],
     body: &[u8],
-    out: &mut Vec<u8>,
-) -> Result<usize> {
-    let mut compressed = Vec::new();
-    codec::compress(codec, body, &mut compressed)?;
+    scratch: &mut Vec<u8>,
+) -> Result<(Bytes, usize)> {
+    let compressed = codec::compress(codec, body, scratch)?;
     let (whole, length) = (i32::try_from(body.len()), i32::try_from(compressed.len()));
     let (whole, length) = (whole.map_err(|_| too_large())?, length.map_err(|_| too_large())?);
-    let start = out.len();
+    let mut out = Vec::with_capacity(MOST_HEADER_BYTES + compressed.len());
     let mut last = 0;
     for (id, value) in [(1, kind as i32), (2, whole), (3, length)] {
-        write_i32(&mut last, id, value, out);
+        write_i32(&mut last, id, value, &mut out);
     }
     out.push((field - last) << 4 | STRUCT);
     let mut last = 0;
     for (id, value) in own {
-        write_i32(&mut last, *id, *value, out);
+        write_i32(&mut last, *id, *value, &mut out);
     }
     out.extend_from_slice(&[0, 0]); // the ends of both structs
-    let header = out.len() - start;
-    out.extend_from_slice(&compressed);
-    Ok(header + body.len())
+    let header = out.len();
+    out.extend_from_slice(compressed);
+    Ok((Bytes::from(out), header + body.len()))
 }
 
 fn write_i32(last: &mut u8, id: u8, value: i32, out: &mut Vec<u8>) {

@@ -1,7 +1,7 @@
 //! Strings and binary, compared as unsigned bytes.
 //!
-//! With a dictionary a page's extremes are found among the different strings of the page, not among all of its rows. Must
-//! not know: levels, codecs.
+//! With a dictionary a page's extremes are found among the different strings of the page, not among all of its rows, and
+//! string views that were just looked up are known by their sixteen bytes. Must not know: levels, codecs.
 
 use std::ops::Range;
 
@@ -12,12 +12,15 @@ use parquet::basic::Encoding;
 use parquet::data_type::ByteArray;
 use parquet::file::statistics::{Statistics, ValueStatistics};
 
-use super::table::{Table, hash_bytes};
+use super::table::{FACTOR, Table, hash_bytes};
 use super::{Extremes, Page, Values, hybrid};
 use crate::error::{Error, Kind, Result};
 use crate::write::bounds::{shortened_max, shortened_min};
 
 const LENGTH_BYTES: usize = 4;
+const RECENT: usize = 256;
+/// No position
+const UNKNOWN: u32 = u32::MAX;
 /// Of a page, or a dictionary, with room for the string's length.
 const LONGEST: usize = i32::MAX as usize - LENGTH_BYTES - 64;
 
@@ -31,6 +34,7 @@ pub(super) fn is_known(layout: &DataType) -> bool {
 pub(super) struct Strings {
     is_text: bool,
     dictionary: Option<Dictionary>,
+    recent: Recent,
     /// The page: positions with a dictionary, else lengths and bytes
     positions: Vec<u32>,
     plain: Vec<u8>,
@@ -61,6 +65,37 @@ struct Word {
     length: u32,
     /// The last page that it is in
     page: u32,
+}
+
+/// Positions of string views of one array and one page: equal views are equal strings, whatever they look like.
+struct Recent {
+    views: [u128; RECENT],
+    positions: [u32; RECENT],
+}
+
+impl Recent {
+    fn new() -> Recent {
+        Recent { views: [0; RECENT], positions: [UNKNOWN; RECENT] }
+    }
+
+    fn forget(&mut self) {
+        self.positions = [UNKNOWN; RECENT];
+    }
+
+    fn get(&self, view: u128) -> Option<u32> {
+        let place = Recent::place(view);
+        (self.views[place] == view && self.positions[place] != UNKNOWN).then(|| self.positions[place])
+    }
+
+    fn put(&mut self, view: u128, position: u32) {
+        let place = Recent::place(view);
+        (self.views[place], self.positions[place]) = (view, position);
+    }
+
+    fn place(view: u128) -> usize {
+        let folded = (view as u64 ^ (view >> 64) as u64).wrapping_mul(FACTOR);
+        (folded >> (u64::BITS - RECENT.ilog2())) as usize
+    }
 }
 
 /// The least and the greatest of some strings.
@@ -152,6 +187,7 @@ impl Strings {
         Strings {
             is_text,
             dictionary: limit.map(dictionary),
+            recent: Recent::new(),
             positions: Vec::new(),
             plain: Vec::new(),
             values: 0,
@@ -163,21 +199,36 @@ impl Strings {
 
     /// Adds strings until the page or its dictionary is full; how many.
     fn add_all<'a>(&mut self, texts: impl Iterator<Item = &'a [u8]>, most_bytes: usize) -> Result<usize> {
+        self.add_seen(texts.map(|text| (None, text)), most_bytes)
+    }
+
+    /// The same of strings with their views.
+    fn add_seen<'a>(
+        &mut self,
+        texts: impl Iterator<Item = (Option<u128>, &'a [u8])>,
+        most_bytes: usize,
+    ) -> Result<usize> {
         let before = self.values;
         match self.dictionary.as_ref().is_some_and(|dictionary| !dictionary.is_closed) {
             true => self.add_positions(texts, most_bytes)?,
-            false => self.add_plain(texts, most_bytes)?,
+            false => self.add_plain(texts.map(|(_, text)| text), most_bytes)?,
         }
         Ok(self.values - before)
     }
 
-    fn add_positions<'a>(&mut self, texts: impl Iterator<Item = &'a [u8]>, most_bytes: usize) -> Result<()> {
+    fn add_positions<'a>(
+        &mut self,
+        texts: impl Iterator<Item = (Option<u128>, &'a [u8])>,
+        most_bytes: usize,
+    ) -> Result<()> {
         let Some(dictionary) = &mut self.dictionary else { return Ok(()) };
         let mut last: Option<(&[u8], u32)> = None;
-        for text in texts {
+        for (view, text) in texts {
             self.values += 1;
             self.bytes += text.len();
-            if let Some((same, position)) = last
+            if let Some(position) = view.and_then(|view| self.recent.get(view)) {
+                self.positions.push(position);
+            } else if let Some((same, position)) = last
                 && same == text
             {
                 self.positions.push(position);
@@ -189,7 +240,10 @@ impl Strings {
                 if !is_in_page {
                     self.page.add(text);
                 }
-                last = Some((text, position));
+                match view {
+                    Some(view) => self.recent.put(view, position),
+                    None => last = Some((text, position)),
+                }
                 self.positions.push(position);
             }
             if dictionary.is_outgrown() || self.positions.len() * LENGTH_BYTES >= most_bytes {
@@ -218,15 +272,21 @@ impl Strings {
 }
 
 impl Values for Strings {
+    fn begin(&mut self) {
+        self.recent.forget();
+    }
+
     fn add(&mut self, array: &ArrayRef, rows: Range<usize>, most_bytes: usize) -> Result<usize> {
         match array.data_type() {
             DataType::Utf8View => {
                 let array = array.as_string_view();
-                self.add_all(rows.map(|row| array.value(row).as_bytes()), most_bytes)
+                let views = array.views();
+                self.add_seen(rows.map(|row| (Some(views[row]), array.value(row).as_bytes())), most_bytes)
             }
             DataType::BinaryView => {
                 let array = array.as_binary_view();
-                self.add_all(rows.map(|row| array.value(row)), most_bytes)
+                let views = array.views();
+                self.add_seen(rows.map(|row| (Some(views[row]), array.value(row))), most_bytes)
             }
             DataType::Utf8 => {
                 let array = array.as_string::<i32>();
@@ -275,6 +335,7 @@ impl Values for Strings {
         }
         self.positions.clear();
         self.plain.clear();
+        self.recent.forget();
         let (values, bytes) = (std::mem::take(&mut self.values), std::mem::take(&mut self.bytes));
         Page { encoding, values, nans: None, extremes, text_bytes: Some(bytes as u64) }
     }

@@ -5,7 +5,7 @@
 use std::sync::LazyLock;
 
 static SEED: LazyLock<u64> = LazyLock::new(rand::random);
-const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(super) const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 const FIRST_SLOTS: usize = 1024;
 
 /// Positions by hash; 0 is a free slot, else the position and one.

@@ -7,6 +7,7 @@ use arrow_array::{
     LargeStringArray, RecordBatch, StringArray, StringViewArray, TimestampMicrosecondArray,
 };
 use arrow_schema::{DataType, Field, Schema};
+use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::basic::{Compression, ZstdLevel};
@@ -136,7 +137,7 @@ fn chunks_hold_and_tell_what_the_crates_do() {
         let with_arrow = theirs_schema(&their_metadata, &wish);
         let mut file = SerializedFileWriter::new(Vec::new(), root, Arc::new(with_arrow)).unwrap();
         let mut group = file.next_row_group().unwrap();
-        group.append_column(&chunk.bytes, chunk.close).unwrap();
+        group.append_column(&chunk.pages, chunk.close).unwrap();
         group.close().unwrap();
         let (our_metadata, our_rows) = read(&Bytes::from(file.into_inner().unwrap()));
 
@@ -196,7 +197,7 @@ fn pages_are_where_the_index_says() {
         assert_eq!((page.offset, page.first_row_index), (end, 1000 * at as i64));
         end += i64::from(page.compressed_page_size);
     }
-    assert_eq!(end, chunk.bytes.len() as i64);
+    assert_eq!(end, chunk.pages.len() as i64);
     let index = format!("{:?}", chunk.close.column_index.unwrap());
     assert!(index.contains("ASCENDING"), "{index}");
 }
@@ -217,4 +218,27 @@ fn long_strings_make_pages_of_their_own() {
         let pages = chunk.close.offset_index.unwrap().page_locations().len();
         assert!((10..=11).contains(&pages), "{pages} pages: one ends with each long string");
     }
+}
+
+#[test]
+fn equal_views_of_two_arrays_are_two_strings() {
+    let texts = ["the same prefix, one", "the same prefix, two"];
+    let arrays = texts.map(|text| StringViewArray::from(vec![text; 3]));
+    assert_eq!(arrays[0].views(), arrays[1].views(), "a length, four bytes, and a place in buffers of their own");
+    let schema = Arc::new(Schema::new(vec![Field::new("c", DataType::Utf8View, false)]));
+    let descriptor = parquet::arrow::ArrowSchemaConverter::new().convert(&schema).unwrap();
+    let wish = Arc::new(WriterProperties::builder().build());
+    let mut column = Column::new(&descriptor.column(0), &Type::String, &DataType::Utf8View, &wish, true).unwrap();
+    for array in arrays {
+        column.write(&(Arc::new(array) as ArrayRef)).unwrap();
+    }
+    let chunk = column.close().unwrap();
+    let mut file = SerializedFileWriter::new(Vec::new(), descriptor.root_schema_ptr(), wish).unwrap();
+    let mut group = file.next_row_group().unwrap();
+    group.append_column(&chunk.pages, chunk.close).unwrap();
+    group.close().unwrap();
+    let (_, rows) = read(&Bytes::from(file.into_inner().unwrap()));
+    let found = arrow_cast::cast(rows.column(0), &DataType::Utf8).unwrap();
+    let expected = [[texts[0]; 3], [texts[1]; 3]].concat();
+    assert_eq!(found.as_ref(), &StringArray::from(expected) as &dyn Array);
 }
