@@ -293,8 +293,10 @@ class TableMachine(RuleBasedStateMachine):
         if gone := [each for each in self.model.snapshots if each not in kept]:
             chosen, handle = data.draw(st.sets(st.sampled_from(gone), min_size=1)), self.handles[which]
             handle.table.expire_snapshots(snapshot_ids=chosen)
-            # What was staged, committed and expired may be live by now, or gone: tests of maintenance say which
-            tokens = {self.model.snapshots[each].token for each in chosen}
+            # What was staged and committed there, or before, may be live by now, or gone, and no history tells: tests of
+            # maintenance say which
+            lost = [each for at in chosen for each in self.model.ancestors(self.model.snapshots[at])]
+            tokens = {each.token for each in lost}
             self.staged = [each for each in self.staged if each.token not in tokens]
             for each in chosen:
                 del self.model.snapshots[each]

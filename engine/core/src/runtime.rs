@@ -3,10 +3,12 @@
 //! Metaflow forks. A child inherits the parent's memory but none of its threads, so a runtime or an HTTP client made
 //! before the fork would wait for ever. [`PerProcess`] remembers the pid a value was made in; in a child the parent's
 //! value is leaked (its threads do not exist, dropping it would hang) and a new one is made.
+//!
+//! Work that was given up may have to remove what it left ([`Tidying`]); a process that ends waits for it ([`settle`]).
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -94,6 +96,40 @@ pub fn runtime() -> Result<Arc<Runtime>> {
             .build()
             .map_err(|e| Error::new(Kind::Internal, format!("the I/O runtime did not start: {e}")))
     })
+}
+
+static TIDYING: PerProcess<AtomicUsize> = PerProcess::new();
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// Lives as long as work that will remove what it wrote if it is given up.
+pub struct Tidying(Arc<AtomicUsize>);
+
+impl Tidying {
+    /// Work of this process.
+    pub fn begin() -> Result<Tidying> {
+        let count = TIDYING.get_or_try_init(|| Ok(AtomicUsize::new(0)))?;
+        count.fetch_add(1, Ordering::Relaxed);
+        Ok(Tidying(count))
+    }
+}
+
+impl Drop for Tidying {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Waits, `longest` at most, until no work is left that may have to remove something; whether that is so.
+pub fn settle(longest: Duration) -> Result<bool> {
+    let count = TIDYING.get_or_try_init(|| Ok(AtomicUsize::new(0)))?;
+    let ends = Instant::now() + longest;
+    while count.load(Ordering::Relaxed) > 0 {
+        if Instant::now() >= ends {
+            return Ok(false);
+        }
+        std::thread::sleep(LOOK_EVERY);
+    }
+    Ok(true)
 }
 
 /// Cores that this process may use (cgroup and affinity respected).

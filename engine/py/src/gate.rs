@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 
 use headrace_core::error::{Error, Kind, Result};
 use headrace_core::metrics::Progress;
-use headrace_core::runtime::{Cancel, runtime};
+use headrace_core::runtime::{Cancel, runtime, settle};
 use pyo3::prelude::*;
 
 use crate::errors::to_python;
 
 /// Ctrl-C must end a load within 100 ms: look five times as often.
 const SIGNALS_EVERY: Duration = Duration::from_millis(20);
+/// A store that does not answer must not hold a process for ever.
+const LONGEST_TIDYING: Duration = Duration::from_secs(10);
 const PROGRESS_EVERY: Duration = Duration::from_millis(50);
 
 /// Sets the flag when the call is over, however it ends: threads that still decode stop at their next batch.
@@ -80,6 +82,18 @@ where
         tell.call1(py, progress.read())?;
     }
     Ok(value)
+}
+
+/// Called when the interpreter ends: waits until writes that Ctrl-C ended have removed their files, which no snapshot will
+/// ever reach. A second Ctrl-C ends the wait.
+#[pyfunction]
+pub fn tidy_up(py: Python<'_>) -> PyResult<()> {
+    let ends = Instant::now() + LONGEST_TIDYING;
+    let settled = || py.detach(|| settle(SIGNALS_EVERY)).map_err(|error| to_python(py, &error));
+    while !settled()? && Instant::now() < ends {
+        py.check_signals()?;
+    }
+    Ok(())
 }
 
 /// Runs CPU work of the engine without the GIL.

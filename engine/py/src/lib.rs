@@ -27,6 +27,8 @@ static HEAP: headrace_core::arena::Heap = headrace_core::arena::Heap;
 
 #[pymodule]
 fn _engine(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let at_exit = wrap_pyfunction!(gate::tidy_up, module)?;
+    module.py().import("atexit")?.call_method1("register", (at_exit,))?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<store::Store>()?;
     module.add_class::<buffer::Buffer>()?;

@@ -4,6 +4,7 @@
 //! otherwise. What waits is lent to the kernel (`MADV_FREE`), which takes it first when memory runs short. Must not
 //! know: columns.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use super::memory::{Mapping, Memory};
@@ -108,14 +109,22 @@ pub fn state() -> (usize, usize) {
     (lock().map_or(0, |pool| pool.bytes), bound())
 }
 
-/// None where a thread of a parent process held the lock when it forked: then there is no pool here.
+/// None where a thread of a parent process held the lock when it forked: then there is no pool here, ever.
 fn lock() -> Option<MutexGuard<'static, Pool>> {
+    static MADE_IN: OnceLock<u32> = OnceLock::new();
+    static IS_LOST: AtomicBool = AtomicBool::new(false);
+    if IS_LOST.load(Ordering::Relaxed) {
+        return None;
+    }
     for _ in 0..1000 {
         if let Ok(pool) = POOL.try_lock() {
+            MADE_IN.get_or_init(std::process::id);
             return Some(pool);
         }
         std::thread::yield_now();
     }
+    let is_forked = MADE_IN.get().is_some_and(|pid| *pid != std::process::id());
+    IS_LOST.store(is_forked, Ordering::Relaxed); // else it is only much in demand
     None
 }
 

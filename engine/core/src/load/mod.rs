@@ -93,6 +93,21 @@ impl Context {
         }
     }
 
+    /// Of another load beside this one: all is shared but what is asked for, and the metrics.
+    fn beside(&self, request: Arc<LoadRequest>, predicate: Predicate) -> Context {
+        Context {
+            store: self.store.clone(),
+            account: self.account.clone(),
+            fetcher: self.fetcher.clone(),
+            decoders: Arc::clone(&self.decoders),
+            request,
+            predicate,
+            cancel: self.cancel.clone(),
+            progress: Arc::clone(&self.progress),
+            metrics: LoadMetrics::default(),
+        }
+    }
+
     fn limits(&self) -> Limits {
         Limits { reference: self.request.reference, memory: self.request.memory_limit }
     }

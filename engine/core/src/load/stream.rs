@@ -23,7 +23,7 @@ use crate::load::deletes::{self, Deletes};
 use crate::load::open::{self, Group};
 use crate::load::windows::{Bounds, Window, Windows};
 use crate::load::{CONCURRENT_REQUESTS, Context, FileTask, LoadRequest, assemble, held, laid_out, surviving};
-use crate::metrics::{LoadMetrics, Progress};
+use crate::metrics::Progress;
 use crate::runtime::{Cancel, runtime, spawn};
 use crate::store::Store;
 
@@ -313,17 +313,11 @@ impl Planner {
 
     /// What windows share, with an account of its own: frames that the consumer keeps are not the stream's.
     fn context_of_window(&self) -> Context {
-        let shared = &self.context;
+        let request = Arc::clone(&self.context.request);
         Context {
-            store: shared.store.clone(),
-            fetcher: shared.fetcher.clone(),
-            request: Arc::clone(&shared.request),
-            predicate: Predicate::True,
-            decoders: Arc::clone(&shared.decoders),
-            cancel: shared.cancel.clone(),
             progress: Arc::new(Progress::default()),
-            metrics: LoadMetrics::default(),
-            account: Account::new(shared.request.memory_limit),
+            account: Account::new(request.memory_limit),
+            ..self.context.beside(request, Predicate::True)
         }
     }
 }

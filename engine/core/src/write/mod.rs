@@ -35,7 +35,7 @@ use crate::error::{Error, Kind, Result};
 use crate::frame::{Frame, array_bytes};
 use crate::metrics::Progress;
 use crate::parallel;
-use crate::runtime::Cancel;
+use crate::runtime::{Cancel, Tidying};
 use crate::store::Store;
 use conform::Conform;
 use encode::{Encoded, Encoder};
@@ -60,7 +60,9 @@ pub async fn write(
 ) -> Result<Vec<String>> {
     let (store, frame, cancel) = (store.clone(), frame.batch().clone(), cancel.clone());
     let handle = tokio::runtime::Handle::current();
+    let tidying = Tidying::begin()?;
     let work = move || {
+        let _until_all_is_there_or_gone = tidying;
         Write { store: &store, frame: &frame, request: &request, cancel: &cancel, progress: &progress }.run(handle)
     };
     let joined = tokio::task::spawn_blocking(work).await;

@@ -25,7 +25,6 @@ use crate::iceberg::predicate::Predicate;
 use crate::iceberg::schema::NestedField;
 use crate::load::open::Group;
 use crate::load::{Context, FileTask, LoadRequest};
-use crate::metrics::LoadMetrics;
 use crate::parquet::mapping::{Matching, NameMapping, Wanted};
 use crate::runtime::Cancel;
 use crate::store::Store;
@@ -191,23 +190,13 @@ fn without(bitmaps: &[&RoaringTreemap], first_row: u64, rows: usize) -> Option<B
 }
 
 impl Context {
-    /// A context for reading a delete file: it shares this load's bounds, and has metrics of its own.
+    /// A context for reading a delete file, within this load's bounds.
     fn for_deletes(&self, fields: &[NestedField], predicate: Predicate) -> Result<Arc<Context>> {
         let bounds = json!({"threads": self.request.threads, "memory_limit": self.request.memory_limit});
         let mut request = nothing(fields, &bounds)?;
         request.reference = self.request.reference;
         request.all_columns = true;
-        Ok(Arc::new(Context {
-            store: self.store.clone(),
-            fetcher: self.fetcher.clone(),
-            request: Arc::new(request),
-            predicate,
-            decoders: Arc::clone(&self.decoders),
-            cancel: self.cancel.clone(),
-            progress: Arc::clone(&self.progress),
-            metrics: LoadMetrics::default(),
-            account: self.account.clone(),
-        }))
+        Ok(Arc::new(self.beside(Arc::new(request), predicate)))
     }
 }
 
