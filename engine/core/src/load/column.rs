@@ -238,6 +238,7 @@ fn task<'a>(context: &'a Context, group: &'a Group, index: usize) -> Option<Colu
         adapt,
         target: context.request.wanted.schema.field(index).data_type(),
         wanted: group.kept.as_ref().map(|kept| &kept.mask),
+        shared: group.held.as_ref().map(|held| &held.pages),
     })
 }
 

@@ -8,11 +8,14 @@ use crate::error::{Error, Kind, Result};
 use crate::fetch::{Budget, Permit};
 use crate::load::Context;
 use crate::load::open::Group;
+use crate::parquet::decode::SharedPages;
 use crate::parquet::reader::Chunks;
 
 /// The chunks of a row group's wanted columns.
 pub(crate) struct Held {
     pub chunks: Chunks,
+    /// What its parts need of each other
+    pub pages: Arc<SharedPages>,
     _room: Permit,
 }
 
@@ -56,11 +59,12 @@ pub(crate) fn check(context: &Context, group: &Group, most: u64) -> Result<()> {
     Ok(())
 }
 
-/// The group with its chunks, for which there is room.
-pub(crate) async fn hold(group: Group, room: Permit) -> Result<Group> {
+/// The group with its chunks, for which there is room, and at most `shared_bytes` of pages that its parts share.
+pub(crate) async fn hold(group: Group, room: Permit, shared_bytes: usize) -> Result<Group> {
     let mut leaves: Vec<usize> =
         (0..group.file.mapping.columns.len()).flat_map(|column| group.leaves(column)).copied().collect();
     leaves.sort_unstable();
     let chunks = group.file.chunks(group.index, &leaves).await?;
-    Ok(Group { held: Some(Arc::new(Held { chunks, _room: room })), ..group })
+    let pages = Arc::new(SharedPages::new(shared_bytes));
+    Ok(Group { held: Some(Arc::new(Held { chunks, pages, _room: room })), ..group })
 }

@@ -43,15 +43,19 @@ struct Shares {
     window: u64,
     /// Chunks of row groups that are decoded in several parts
     held: u64,
+    /// Pages that the parts of such a row group share
+    pages: u64,
     /// Bytes of one window on their way
     in_flight: u64,
 }
 
 impl Shares {
-    fn of(limit: u64) -> Shares {
+    /// Batches of a given length may be as long as memory allows; else shorter ones leave more of it to what decodes them.
+    fn of(limit: u64, has_batch_rows: bool) -> Shares {
         // A group that cannot be held is fetched again for each of its parts, which takes memory too.
         let held = (limit / 4).max(LEAST_LIMIT_BYTES).min(limit / 2);
-        Shares { window: limit / 8, held, in_flight: limit / 16 }
+        let window = limit / if has_batch_rows { 8 } else { 12 };
+        Shares { window, held, pages: limit / 16, in_flight: limit / 16 }
     }
 }
 
@@ -115,7 +119,7 @@ impl Stream {
             let message = format!("memory_limit is {limit} bytes, a stream takes {LEAST_LIMIT_BYTES} at least");
             return Err(Error::new(Kind::InvalidArgument, message).hint("memory_limit=256 << 20 keeps a network busy"));
         }
-        let shares = Shares::of(limit);
+        let shares = Shares::of(limit, batch_rows.is_some());
         let freed = Tight::new(usize::try_from(shares.window).unwrap_or(usize::MAX));
         request.in_flight = request.in_flight.min(shares.in_flight);
         let schema = Arc::new(shown(&request));
@@ -278,6 +282,7 @@ impl Planner {
         });
         let selected = selected.buffered(GROUPS_AHEAD).map_ok(each).try_flatten();
         let (context, bounds, share) = (Arc::clone(&self.context), self.bounds, self.shares.held);
+        let pages = usize::try_from(self.shares.pages).unwrap_or(usize::MAX);
         let budget = Budget::new(share);
         // One after another: were a later group given room first, the earlier one would wait for ever.
         let placed = selected.and_then(move |group| {
@@ -289,10 +294,10 @@ impl Planner {
                 Ok((group, room))
             }
         });
-        let fetched = placed.map(|placed| {
+        let fetched = placed.map(move |placed| {
             spawn(async move {
                 match placed? {
-                    (group, Some(room)) => held::hold(group, room).await,
+                    (group, Some(room)) => held::hold(group, room, pages).await,
                     (group, None) => Ok(group),
                 }
             })

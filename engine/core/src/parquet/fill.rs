@@ -29,7 +29,11 @@ pub fn direct(task: &ColumnTask<'_>, part: ColumnPart, limits: Limits) -> Result
     let column = task.reader.metadata().row_group(task.row_group).column(*leaf);
     let uncompressed = usize::try_from(column.uncompressed_size()).unwrap_or(0);
     let chunk = Chunk { codec: column.compression(), uncompressed, limit: limits.memory };
-    Decoder::new(plan, chunk, task.wanted.cloned(), part)
+    let decoder = Decoder::new(plan, chunk, task.wanted.cloned(), part)?;
+    Ok(match task.shared {
+        Some(pages) => decoder.sharing(pages, *leaf),
+        None => decoder,
+    })
 }
 
 /// Fills a part whole. Returns it, and whether its pages were decoded straight into its memory.

@@ -3,6 +3,7 @@
 //! The reference path: every type and encoding that the `parquet` crate reads. Must not know: connections, files.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, BooleanArray};
@@ -16,6 +17,7 @@ use parquet::file::reader::{ChunkReader, Length};
 
 use crate::error::{Error, Kind, Result};
 use crate::parquet::adapt::Adapt;
+use crate::parquet::decode::SharedPages;
 use crate::parquet::decoding;
 use crate::parquet::layout::FileNode;
 use crate::runtime::Cancel;
@@ -108,6 +110,8 @@ pub struct ColumnTask<'a> {
     pub target: &'a DataType,
     /// Rows to keep, None for all
     pub wanted: Option<&'a BooleanBuffer>,
+    /// Where other parts of the row group find pages that they need too
+    pub shared: Option<&'a Arc<SharedPages>>,
 }
 
 /// Decodes one column of one row group; `sink` takes the batches in order.

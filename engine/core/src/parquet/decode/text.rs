@@ -10,7 +10,7 @@ use super::page::{Encoding, Page};
 use super::scratch::sized;
 use super::strings::{self, PADDING, Span};
 use super::walk::{CODES, Decoder, PageRows, body_length};
-use super::{Refusal, codec, no_dictionary, spread, too_many};
+use super::{Refusal, no_dictionary, spread, too_many};
 use crate::parquet::columns::PartStore;
 use crate::parquet::columns::views::{Space, VIEW_BYTES};
 
@@ -58,7 +58,7 @@ impl Decoder {
             Some(space) => space.page_mut(length + PADDING),
             None => sized(&mut memory, length + PADDING)?,
         };
-        codec::decompress(self.chunk.codec, page.body, bytes.get_mut(..length).unwrap_or_default())?;
+        self.decompress_dictionary(page, bytes.get_mut(..length).unwrap_or_default())?;
         let values = bytes.get(..length).unwrap_or_default();
         strings::find(Encoding::Plain, values, count, utf8, &mut self.scratch)?;
         match &mut self.part.store {

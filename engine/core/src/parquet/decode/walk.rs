@@ -2,6 +2,8 @@
 //!
 //! Must not know: how strings lie in pages ([`super::text`]), how encodings work.
 
+use std::sync::Arc;
+
 use arrow_buffer::BooleanBuffer;
 use parquet::basic::Compression;
 
@@ -10,6 +12,7 @@ use super::fixed::{self, Convert};
 use super::lists::{self, Lists};
 use super::page::{self, Encoding, Found, Kind as PageKind, Page};
 use super::scratch::{Scratch, sized};
+use super::shared::{DICTIONARY, SharedPages};
 use super::{Chunk, Opened, Plan, Refusal, Values, codec, levels, spread, too_many};
 use crate::parquet::columns::categories::CODE_BYTES;
 use crate::parquet::columns::{ColumnPart, PartStore};
@@ -33,6 +36,18 @@ pub struct Decoder {
     total: usize,
     /// Bytes of pages that are still to come, about
     pub(super) rest: usize,
+    /// Where the leaf column's other parts find pages
+    shared: Option<(Arc<SharedPages>, usize)>,
+    /// The page, if other parts may need it
+    place: Place,
+}
+
+/// Whether earlier and later parts of the chunk hold rows of a page.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    first_row: usize,
+    before: bool,
+    after: bool,
 }
 
 /// The rows of one page.
@@ -71,7 +86,13 @@ impl Decoder {
         let total = wanted.as_ref().map_or(part.missing(), BooleanBuffer::len);
         let (scratch, rest) = (Scratch::take(), chunk.uncompressed);
         let (lists, carry) = (Lists::default(), Vec::new());
-        Ok(Decoder { plan, chunk, wanted, part, scratch, lists, carry, row: 0, total, rest })
+        let (shared, place) = (None, Place::default());
+        Ok(Decoder { plan, chunk, wanted, part, scratch, lists, carry, row: 0, total, rest, shared, place })
+    }
+
+    /// Shares pages with the decoders of the chunk's other parts; `leaf`: which column's chunk it is.
+    pub fn sharing(self, pages: &Arc<SharedPages>, leaf: usize) -> Decoder {
+        Decoder { shared: Some((Arc::clone(pages), leaf)), ..self }
     }
 
     /// Decodes what is whole in the next bytes of the chunk, and keeps the beginning of what is not.
@@ -175,7 +196,7 @@ impl Decoder {
         };
         let mut memory = std::mem::take(&mut self.scratch.page);
         let bytes = sized(&mut memory, page.uncompressed)?;
-        codec::decompress(self.chunk.codec, page.body, bytes)?;
+        self.decompress_dictionary(page, bytes)?;
         fixed::dictionary(convert, bytes, page.values, &mut self.scratch.dictionary)?;
         self.scratch.page = memory;
         self.scratch.has_dictionary = true;
@@ -188,6 +209,9 @@ impl Decoder {
             return Err(Refusal::damaged("a row group holds more rows than its footer states"));
         }
         let rows = PageRows { all, wanted: self.wanted_of(all) };
+        let is_wanted = |row: usize| self.wanted.as_ref().is_none_or(|wanted| row >= wanted.len() || wanted.value(row));
+        let (first_row, last_row) = (self.row, self.row + all.saturating_sub(1));
+        self.place = Place { first_row, before: !is_wanted(first_row), after: !is_wanted(last_row) };
         self.row += all;
         if rows.kept() == 0 {
             return Ok(()); // not even decompressed
@@ -232,6 +256,29 @@ impl Decoder {
 
     /// Decompresses what is compressed of a data page, all but a v2 page's levels.
     pub(super) fn decompress(&self, page: &Page<'_>, bytes: &mut [u8]) -> Result<(), Refusal> {
+        let Some((pages, leaf)) = &self.shared else { return self.decompress_body(page, bytes) };
+        let Place { first_row, before, after } = self.place;
+        if before && pages.copy(*leaf, first_row, bytes, !after) {
+            return Ok(());
+        }
+        self.decompress_body(page, bytes)?;
+        if after {
+            pages.keep(*leaf, first_row, bytes);
+        }
+        Ok(())
+    }
+
+    /// Decompresses a dictionary page, which every part needs.
+    pub(super) fn decompress_dictionary(&self, page: &Page<'_>, bytes: &mut [u8]) -> Result<(), Refusal> {
+        let Some((pages, leaf)) = &self.shared else { return codec::decompress(self.chunk.codec, page.body, bytes) };
+        if !pages.copy(*leaf, DICTIONARY, bytes, false) {
+            codec::decompress(self.chunk.codec, page.body, bytes)?;
+            pages.keep(*leaf, DICTIONARY, bytes);
+        }
+        Ok(())
+    }
+
+    fn decompress_body(&self, page: &Page<'_>, bytes: &mut [u8]) -> Result<(), Refusal> {
         match page.kind {
             PageKind::DataV2 { repetition, definition, compressed, .. } => {
                 let body = page.body.get(repetition + definition..).unwrap_or_default();
