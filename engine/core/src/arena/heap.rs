@@ -31,7 +31,7 @@ unsafe impl GlobalAlloc for Heap {
             return unsafe { System.alloc(layout) };
         }
         let length = length_of(layout.size());
-        let found = length.and_then(|length| pool::take_exactly(length).or_else(|| Mapping::new(length)));
+        let found = length.and_then(|length| pool::take_exactly(length).or_else(|| fresh(length)));
         found.map_or(std::ptr::null_mut(), |mapping| mapping.leak().as_ptr())
     }
 
@@ -50,7 +50,7 @@ unsafe impl GlobalAlloc for Heap {
             unsafe { start.write_bytes(0, layout.size()) };
             return start;
         }
-        Mapping::new(length).map_or(std::ptr::null_mut(), |mapping| mapping.leak().as_ptr())
+        fresh(length).map_or(std::ptr::null_mut(), |mapping| mapping.leak().as_ptr())
     }
 
     unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
@@ -82,6 +82,10 @@ unsafe impl GlobalAlloc for Heap {
             new
         }
     }
+}
+
+fn fresh(length: usize) -> Option<Mapping> {
+    pool::fresh(|| Mapping::new(length))
 }
 
 fn is_mapped(layout: Layout) -> bool {

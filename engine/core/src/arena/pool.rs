@@ -19,7 +19,9 @@ const LARGEST_LOAN_BYTES: usize = 16 << 20;
 /// loan, which may be longer, finds the touched part warm.
 const SMALL_LOAN_BYTES: usize = 2 << 20;
 /// More mappings than this are not kept: a search walks over all of them.
-const LONGEST: usize = 4096;
+const LONGEST: usize = 4095;
+/// The list of them, with one more that just came, is no mapping itself: the pool would wait for its own lock.
+const _: () = assert!((LONGEST + 1).next_power_of_two() * size_of::<Mapping>() < super::memory::MAPPED_FROM_BYTES);
 
 #[derive(Default)]
 struct Pool {
@@ -43,9 +45,14 @@ pub(super) fn take(length: usize, is_loan: bool) -> Option<Memory> {
         SMALL_LOAN_BYTES..=LARGEST_LOAN_BYTES if is_loan => LARGEST_LOAN_BYTES,
         length => length,
     };
-    Memory::new(length).or_else(|| {
-        release(); // what waits may be what is missing
-        Memory::new(length)
+    fresh(|| Memory::new(length))
+}
+
+/// What `make` gets of the system; where it refuses, what waits may be what is missing.
+pub(super) fn fresh<T>(make: impl Fn() -> Option<T>) -> Option<T> {
+    make().or_else(|| {
+        release();
+        make()
     })
 }
 

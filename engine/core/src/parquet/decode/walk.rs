@@ -38,16 +38,6 @@ pub struct Decoder {
     pub(super) rest: usize,
     /// Where the leaf column's other parts find pages
     shared: Option<(Arc<SharedPages>, usize)>,
-    /// The page, if other parts may need it
-    place: Place,
-}
-
-/// Whether earlier and later parts of the chunk hold rows of a page.
-#[derive(Clone, Copy, Default)]
-struct Place {
-    first_row: usize,
-    before: bool,
-    after: bool,
 }
 
 /// The rows of one page.
@@ -86,8 +76,7 @@ impl Decoder {
         let total = wanted.as_ref().map_or(part.missing(), BooleanBuffer::len);
         let (scratch, rest) = (Scratch::take(), chunk.uncompressed);
         let (lists, carry) = (Lists::default(), Vec::new());
-        let (shared, place) = (None, Place::default());
-        Ok(Decoder { plan, chunk, wanted, part, scratch, lists, carry, row: 0, total, rest, shared, place })
+        Ok(Decoder { plan, chunk, wanted, part, scratch, lists, carry, row: 0, total, rest, shared: None })
     }
 
     /// Shares pages with the decoders of the chunk's other parts; `leaf`: which column's chunk it is.
@@ -209,9 +198,6 @@ impl Decoder {
             return Err(Refusal::damaged("a row group holds more rows than its footer states"));
         }
         let rows = PageRows { all, wanted: self.wanted_of(all) };
-        let is_wanted = |row: usize| self.wanted.as_ref().is_none_or(|wanted| row >= wanted.len() || wanted.value(row));
-        let (first_row, last_row) = (self.row, self.row + all.saturating_sub(1));
-        self.place = Place { first_row, before: !is_wanted(first_row), after: !is_wanted(last_row) };
         self.row += all;
         if rows.kept() == 0 {
             return Ok(()); // not even decompressed
@@ -257,12 +243,15 @@ impl Decoder {
     /// Decompresses what is compressed of a data page, all but a v2 page's levels.
     pub(super) fn decompress(&self, page: &Page<'_>, bytes: &mut [u8]) -> Result<(), Refusal> {
         let Some((pages, leaf)) = &self.shared else { return self.decompress_body(page, bytes) };
-        let Place { first_row, before, after } = self.place;
-        if before && pages.copy(*leaf, first_row, bytes, !after) {
+        // An earlier part has rows of a page whose first row is not this one's, a later part where its last row is not.
+        let first_row = self.row.saturating_sub(page.values);
+        let is_other = |row: usize| self.wanted.as_ref().is_some_and(|wanted| row < wanted.len() && !wanted.value(row));
+        let is_last = !is_other(self.row.saturating_sub(1));
+        if is_other(first_row) && pages.copy(*leaf, first_row, bytes, is_last) {
             return Ok(());
         }
         self.decompress_body(page, bytes)?;
-        if after {
+        if !is_last {
             pages.keep(*leaf, first_row, bytes);
         }
         Ok(())
