@@ -224,9 +224,9 @@ def uploads(warehouse: Warehouse, name: str) -> list[str]:
 def press_within(act: Callable[[], object], after_s: float) -> bool:
     """Do it, with Ctrl-C after a while; whether that came before the end."""
     timer = threading.Timer(after_s, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
     try:
         try:
+            timer.start()  # it may press before this returns
             act()
         finally:
             timer.cancel()
