@@ -40,6 +40,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+pub use object_store::PutPayload;
 
 use crate::error::{Error, Kind, Result};
 use crate::runtime::PerProcess;

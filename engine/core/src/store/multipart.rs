@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
+use object_store::PutPayload;
 
 use super::answer::{Wanted, element};
 use super::counters::Counters;
@@ -47,7 +47,7 @@ impl Target {
     }
 
     /// One PUT.
-    pub(crate) async fn put(&self, body: Bytes, if_absent: bool) -> Result<Created> {
+    pub(crate) async fn put(&self, body: PutPayload, if_absent: bool) -> Result<Created> {
         let path = self.path()?;
         let headers: &[(&str, &str)] = if if_absent { &[("if-none-match", "*")] } else { &[] };
         let mut retry = Retry::new(self.bucket.settings.retry);
@@ -72,7 +72,7 @@ impl Target {
 
     /// Removes the object; one that is not there is no error.
     pub(crate) async fn delete(&self) -> Result<()> {
-        self.ask(Method::DELETE, &self.path()?, Bytes::new(), PATIENCE).await.map(|_| ())
+        self.ask(Method::DELETE, &self.path()?, PutPayload::new(), PATIENCE).await.map(|_| ())
     }
 
     /// Bytes of the object; None if there is none.
@@ -87,7 +87,7 @@ impl Target {
     }
 
     /// A request that may be sent twice. What it would remove may be gone already (404).
-    async fn ask(&self, method: Method, target: &str, body: Bytes, patience: u32) -> Result<(HeaderMap, String)> {
+    async fn ask(&self, method: Method, target: &str, body: PutPayload, patience: u32) -> Result<(HeaderMap, String)> {
         let mut retry = Retry::new(self.bucket.settings.retry);
         loop {
             let ask = Ask { method: method.clone(), target, headers: &[], body: body.clone(), patience };
@@ -135,14 +135,14 @@ impl Multipart {
     /// Begins one.
     pub(crate) async fn begin(target: Target) -> Result<Multipart> {
         let path = target.path()?;
-        let (_, text) = target.ask(Method::POST, &format!("{path}?uploads="), Bytes::new(), PATIENCE).await?;
+        let (_, text) = target.ask(Method::POST, &format!("{path}?uploads="), PutPayload::new(), PATIENCE).await?;
         let id = element(&text, "UploadId").filter(|id| !id.is_empty()).map(|id| encode(id, b""));
         let id = id.ok_or_else(|| Error::new(Kind::Storage, "the store began an upload without naming it"))?;
         Ok(Multipart { target, path, id })
     }
 
     /// Puts one part, counted from 1; returns its ETag.
-    pub(crate) async fn part(&self, number: usize, body: Bytes) -> Result<String> {
+    pub(crate) async fn part(&self, number: usize, body: PutPayload) -> Result<String> {
         let target = format!("{}?partNumber={number}&uploadId={}", self.path, self.id);
         let (headers, _) = self.target.ask(Method::PUT, &target, body, PATIENCE).await?;
         let tag = headers.get(http::header::ETAG).and_then(|tag| tag.to_str().ok());
@@ -171,6 +171,6 @@ impl Multipart {
     /// Gives the parts up.
     pub(crate) async fn abort(&self) -> Result<()> {
         let target = format!("{}?uploadId={}", self.path, self.id);
-        self.target.ask(Method::DELETE, &target, Bytes::new(), PATIENCE).await.map(|_| ())
+        self.target.ask(Method::DELETE, &target, PutPayload::new(), PATIENCE).await.map(|_| ())
     }
 }

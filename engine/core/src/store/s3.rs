@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::StreamExt;
 use http::{HeaderMap, Method, StatusCode};
 use hyper_util::client::proxy::matcher::Matcher;
+use object_store::PutPayload;
 use object_store::aws::AwsAuthorizer;
 use object_store::client::{HttpRequest, HttpRequestBody};
 use url::{Position, Url};
@@ -80,14 +80,14 @@ pub(crate) struct Ask<'a> {
     /// Path and query below the bucket's URL.
     pub target: &'a str,
     pub headers: &'a [(&'a str, &'a str)],
-    pub body: Bytes,
+    pub body: PutPayload,
     /// Idle timeouts that the answer may take once the whole body is sent.
     pub patience: u32,
 }
 
 impl<'a> Ask<'a> {
     fn get(target: &'a str, headers: &'a [(&'a str, &'a str)]) -> Ask<'a> {
-        Ask { method: Method::GET, target, headers, body: Bytes::new(), patience: 1 }
+        Ask { method: Method::GET, target, headers, body: PutPayload::new(), patience: 1 }
     }
 }
 
@@ -226,18 +226,17 @@ impl Bucket {
             Way::Wire { .. } => client(Purpose::ObjectStore, self.settings.connect_timeout)
                 .map_err(|error| Trouble { phase: Phase::Connect, text: error.message().to_owned() })?,
         };
-        let (taken, length) = (Arc::new(AtomicU64::new(0)), ask.body.len());
+        let (taken, length) = (Arc::new(AtomicU64::new(0)), ask.body.content_length());
         headers.insert(http::header::CONTENT_LENGTH, length.into());
         let mut request = reqwest::Request::new(ask.method.clone(), url.clone());
         *request.headers_mut() = headers;
         if length > 0 {
-            let (body, taken) = (ask.body.clone(), Arc::clone(&taken));
-            let pieces = futures::stream::iter((0..length).step_by(SENT_PIECE)).map(move |start| {
-                let piece = body.slice(start..length.min(start + SENT_PIECE));
+            let taken = Arc::clone(&taken);
+            let sent = pieces(ask.body.clone()).map(move |piece| {
                 taken.fetch_add(piece.len() as u64, Ordering::Relaxed);
                 Ok::<_, std::io::Error>(piece)
             });
-            *request.body_mut() = Some(reqwest::Body::wrap_stream(pieces));
+            *request.body_mut() = Some(reqwest::Body::wrap_stream(futures::stream::iter(sent)));
         }
         let answer = client.execute(request);
         tokio::pin!(answer);
@@ -273,13 +272,15 @@ impl Bucket {
         for (name, value) in ask.headers {
             request = request.header(*name, *value);
         }
-        let body = HttpRequestBody::from(ask.body.clone());
-        let mut request: HttpRequest = request.body(body).map_err(|_| unmade("URL or header"))?;
+        let mut request: HttpRequest = request.body(HttpRequestBody::empty()).map_err(|_| unmade("URL or header"))?;
         if let Some(signer) = signer {
             let authorizer = AwsAuthorizer::new(&signer.credential, "s3", &self.settings.region);
             // TLS vouches for a body already, and a digest of it costs as much as to encrypt it.
-            let authorizer = authorizer.with_sign_payload(ask.body.is_empty() || url.scheme() != "https");
-            authorizer.try_authorize(&mut request, None).map_err(|_| unmade("signature"))?;
+            let is_digested = ask.body.content_length() == 0 || url.scheme() != "https";
+            let digest = is_digested.then(|| digest(&ask.body));
+            let authorizer = authorizer.with_sign_payload(is_digested);
+            let digest = digest.as_ref().map(|digest| digest.as_ref());
+            authorizer.try_authorize(&mut request, digest).map_err(|_| unmade("signature"))?;
         }
         Ok(std::mem::take(request.headers_mut()))
     }
@@ -302,6 +303,20 @@ impl Bucket {
             Phase::Timeout | Phase::Broken => Failure::passing(Kind::Unreachable, Again::Transient, message).hint(hint),
         }
     }
+}
+
+/// A body as it is handed to the connection.
+fn pieces(body: PutPayload) -> impl Iterator<Item = Bytes> {
+    body.into_iter().flat_map(|mut bytes| {
+        std::iter::from_fn(move || (!bytes.is_empty()).then(|| bytes.split_to(bytes.len().min(SENT_PIECE))))
+    })
+}
+
+/// SHA-256 of a body, which its signature covers.
+fn digest(body: &PutPayload) -> ring::digest::Digest {
+    let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
+    body.iter().for_each(|bytes| digest.update(bytes));
+    digest.finish()
 }
 
 fn silence() -> Trouble {

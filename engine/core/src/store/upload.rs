@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::StreamExt;
+use object_store::PutPayload;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
@@ -43,7 +44,7 @@ impl Store {
                 };
                 blocking(work).await
             }
-            Object::S3 { bucket, key } => match (Target { bucket, key }).put(bytes.clone(), if_absent).await? {
+            Object::S3 { bucket, key } => match (Target { bucket, key }).put(bytes.clone().into(), if_absent).await? {
                 Created::Yes => Ok(true),
                 Created::Exists => Ok(false),
                 Created::Perhaps => Ok(self.read(location, None).await? == bytes),
@@ -94,7 +95,7 @@ enum Way {
     S3 {
         target: Target,
         /// The first piece: if no other follows, one PUT does.
-        held: Option<Bytes>,
+        held: Option<PutPayload>,
         parts: Option<Parts>,
     },
 }
@@ -113,8 +114,8 @@ impl Writer {
     }
 
     /// Takes the next piece, of [`PIECE_BYTES`] unless it is the last. Waits while too many are on their way.
-    pub async fn write(&mut self, piece: Bytes) -> Result<()> {
-        self.size += piece.len() as u64;
+    pub async fn write(&mut self, piece: PutPayload) -> Result<()> {
+        self.size += piece.content_length() as u64;
         let written = self.way.write(piece, &self.slots).await;
         written.map_err(|error| error.at(self.location.clone()))
     }
@@ -141,13 +142,13 @@ impl Writer {
 }
 
 impl Way {
-    async fn write(&mut self, piece: Bytes, slots: &Arc<Semaphore>) -> Result<()> {
+    async fn write(&mut self, piece: PutPayload, slots: &Arc<Semaphore>) -> Result<()> {
         match self {
             Way::Local { path, placing } => {
                 let (path, open) = (path.clone(), placing.take());
                 let work = move || {
                     let mut open = open.map_or_else(|| Placing::begin(&path), Ok)?;
-                    open.write(&piece)?;
+                    piece.iter().try_for_each(|bytes| open.write(bytes))?;
                     Ok(open)
                 };
                 *placing = Some(blocking(work).await?);
@@ -181,7 +182,7 @@ impl Way {
             }
             Way::S3 { target, held, parts: None } => {
                 let body = held.take().unwrap_or_default();
-                let _slot = slot(slots, body.len()).await?;
+                let _slot = slot(slots, body.content_length()).await?;
                 target.put(body, false).await.map(|_| ())
             }
             Way::S3 { parts: Some(parts), .. } => parts.complete(size).await,
@@ -191,11 +192,11 @@ impl Way {
 
 impl Parts {
     /// Sends one part on its way. A part that failed meanwhile is told here, not only at the end.
-    async fn send(&mut self, piece: Bytes, slots: &Arc<Semaphore>) -> Result<()> {
+    async fn send(&mut self, piece: PutPayload, slots: &Arc<Semaphore>) -> Result<()> {
         while let Some(ended) = self.sending.try_join_next() {
             self.note(ended)?;
         }
-        let slot = slot(slots, piece.len()).await?;
+        let slot = slot(slots, piece.content_length()).await?;
         self.tags.push(String::new());
         let (upload, number) = (self.upload.clone(), self.tags.len());
         self.sending.spawn(async move {

@@ -4,7 +4,6 @@
 //! through in steps that stay in a core's cache. Flat columns are encoded by `pages`, the others by the crate's writer.
 //! Must not know: files, partitions, stores.
 
-use std::io::Write;
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -14,7 +13,7 @@ use arrow_schema::{DataType, Field, Schema as ArrowSchema};
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::errors::ParquetError;
 use parquet::file::properties::{WriterProperties, WriterPropertiesPtr, WriterVersion};
-use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
+use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnDescPtr, SchemaDescriptor, TypePtr};
 
 use crate::error::{Error, Kind, Result};
@@ -76,15 +75,6 @@ impl Chunk {
             Chunk::Own(chunk) => chunk.close.bytes_written,
             Chunk::Crate(chunk) => chunk.close().bytes_written,
         }
-    }
-
-    /// Appends it to a row group.
-    pub(crate) fn append_to<W: Write + Send>(self, group: &mut SerializedRowGroupWriter<'_, W>) -> Result<()> {
-        let appended = match self {
-            Chunk::Own(pages::Chunk { pages, close }) => group.append_column(&pages, close),
-            Chunk::Crate(chunk) => chunk.append_to_row_group(group),
-        };
-        appended.map_err(encoding)
     }
 }
 

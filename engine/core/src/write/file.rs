@@ -1,48 +1,102 @@
 //! One data file under way: row groups appended, its bytes handed on as they come, its figures when it is whole.
 //!
-//! Must not know: rows, partitions' meaning. Neighbours: `encode` makes the chunks, `output` the uploads.
+//! Pages go on their way as they were made, without a copy; the crate's writer knows where they lie, and writes what is
+//! between and behind them. Must not know: rows, partitions' meaning. Neighbours: `encode` makes the chunks, `output` the
+//! uploads.
 
 use std::collections::{HashMap, VecDeque};
-use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io::{Read, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
-use parquet::file::writer::SerializedFileWriter;
+use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 
 use crate::error::Result;
-use crate::store::PIECE_BYTES;
-use crate::write::encode::{Encoded, Encoder, encoding};
+use crate::store::{PIECE_BYTES, PutPayload};
+use crate::write::encode::{Chunk, Encoded, Encoder, encoding};
+use crate::write::pages;
 
-/// Where a file's bytes go: pieces of a size that whoever uploads takes away.
-struct Sink {
-    piece: Vec<u8>,
-    full: Pieces,
+/// What is written a little at a time is gathered until there is so much of it.
+const GATHERED_BYTES: usize = 1 << 20;
+
+/// A file's bytes on their way out. The crate's writer holds one end, the file the other.
+#[derive(Clone, Default)]
+struct Outlet(Arc<Mutex<Pieces>>);
+
+/// Pieces of [`PIECE_BYTES`] that wait for their upload.
+#[derive(Default)]
+struct Pieces {
+    full: VecDeque<PutPayload>,
+    /// The piece that is not full yet, and its bytes with those that are gathered
+    next: Vec<Bytes>,
+    bytes: usize,
+    gathered: Vec<u8>,
+    /// Bytes of pages that are here before the crate's writer writes something in their place
+    announced: usize,
 }
 
-/// Pieces that wait for their upload.
-#[derive(Clone, Default)]
-struct Pieces(Arc<Mutex<VecDeque<Bytes>>>);
+impl Outlet {
+    fn pieces(&self) -> MutexGuard<'_, Pieces> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Pieces {
-    fn push(&self, piece: Vec<u8>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(piece.into());
+    fn hand_on(&mut self, mut page: Bytes) {
+        self.announced += page.len();
+        self.gather();
+        while !page.is_empty() {
+            let part = page.split_to(page.len().min(PIECE_BYTES - self.bytes));
+            self.bytes += part.len();
+            self.next.push(part);
+            self.fill();
+        }
     }
 
-    fn pop(&self) -> Option<Bytes> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    fn write(&mut self, bytes: &[u8]) -> usize {
+        if self.announced > 0 {
+            let count = bytes.len().min(self.announced);
+            self.announced -= count;
+            return count;
+        }
+        let count = bytes.len().min(PIECE_BYTES - self.bytes);
+        self.bytes += count;
+        self.gathered.extend_from_slice(&bytes[..count]);
+        if self.gathered.len() >= GATHERED_BYTES {
+            self.gather();
+        }
+        self.fill();
+        count
+    }
+
+    fn gather(&mut self) {
+        if !self.gathered.is_empty() {
+            self.next.push(std::mem::take(&mut self.gathered).into());
+        }
+    }
+
+    fn fill(&mut self) {
+        if self.bytes == PIECE_BYTES {
+            self.close();
+        }
+    }
+
+    /// The piece is as long as it will be.
+    fn close(&mut self) {
+        self.gather();
+        if self.bytes > 0 {
+            self.full.push_back(std::mem::take(&mut self.next).into_iter().collect());
+            self.bytes = 0;
+        }
     }
 }
 
-impl Write for Sink {
+impl Write for Outlet {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let count = bytes.len().min(PIECE_BYTES - self.piece.len());
-        self.piece.extend_from_slice(&bytes[..count]);
-        if self.piece.len() == PIECE_BYTES {
-            let next = Vec::with_capacity(PIECE_BYTES);
-            self.full.push(std::mem::replace(&mut self.piece, next));
-        }
-        Ok(count)
+        Ok(self.pieces().write(bytes))
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
@@ -50,10 +104,40 @@ impl Write for Sink {
     }
 }
 
+/// Stands for so many bytes of pages that were handed on. What it reads as is not looked at: the crate's one way to learn of
+/// a chunk is to copy it, and that takes a tenth of a write.
+struct Announced(u64);
+
+impl Read for Announced {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.0.min(into.len() as u64);
+        self.0 -= count;
+        Ok(count as usize)
+    }
+}
+
+impl Length for Announced {
+    fn len(&self) -> u64 {
+        self.0
+    }
+}
+
+impl ChunkReader for Announced {
+    type T = Announced;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Announced> {
+        Ok(Announced(self.0.saturating_sub(start)))
+    }
+
+    fn get_bytes(&self, _: u64, _: usize) -> parquet::errors::Result<Bytes> {
+        Err(ParquetError::General("pages that were handed on are not here".to_owned()))
+    }
+}
+
 /// A file that is not whole yet.
 pub(crate) struct File {
-    writer: SerializedFileWriter<Sink>,
-    pieces: Pieces,
+    writer: SerializedFileWriter<Outlet>,
+    outlet: Outlet,
     nans: HashMap<i32, u64>,
     pub(crate) rows: u64,
 }
@@ -64,15 +148,15 @@ pub(crate) struct Whole {
     pub(crate) nans: HashMap<i32, u64>,
     pub(crate) rows: u64,
     /// Bytes that were not handed on yet.
-    pub(crate) rest: Vec<Bytes>,
+    pub(crate) rest: Vec<PutPayload>,
 }
 
 impl File {
     pub(crate) fn new(encoder: &Encoder) -> Result<File> {
-        let pieces = Pieces::default();
-        let sink = Sink { piece: Vec::new(), full: pieces.clone() };
-        let writer = SerializedFileWriter::new(sink, Arc::clone(&encoder.root), Arc::clone(&encoder.properties));
-        Ok(File { writer: writer.map_err(encoding)?, pieces, nans: HashMap::new(), rows: 0 })
+        let outlet = Outlet::default();
+        let (root, properties) = (Arc::clone(&encoder.root), Arc::clone(&encoder.properties));
+        let writer = SerializedFileWriter::new(outlet.clone(), root, properties).map_err(encoding)?;
+        Ok(File { writer, outlet, nans: HashMap::new(), rows: 0 })
     }
 
     /// Bytes so far.
@@ -85,7 +169,7 @@ impl File {
         &mut self,
         columns: Vec<Encoded>,
         rows: usize,
-        mut send: impl FnMut(Bytes) -> Result<()>,
+        mut send: impl FnMut(PutPayload) -> Result<()>,
     ) -> Result<()> {
         let mut group = self.writer.next_row_group().map_err(encoding)?;
         for column in columns {
@@ -93,10 +177,9 @@ impl File {
                 *self.nans.entry(id).or_default() += count;
             }
             for chunk in column.chunks {
-                chunk.append_to(&mut group)?;
-                while let Some(piece) = self.pieces.pop() {
-                    send(piece)?;
-                }
+                append(&self.outlet, chunk, &mut group)?;
+                let full = std::mem::take(&mut self.outlet.pieces().full);
+                full.into_iter().try_for_each(&mut send)?;
             }
         }
         group.close().map_err(encoding)?;
@@ -107,11 +190,53 @@ impl File {
     /// Writes the footer.
     pub(crate) fn finish(mut self) -> Result<Whole> {
         let metadata = self.writer.finish().map_err(encoding)?;
-        let last = std::mem::take(&mut self.writer.inner_mut().piece);
-        let mut rest: Vec<Bytes> = std::iter::from_fn(|| self.pieces.pop()).collect();
-        if !last.is_empty() {
-            rest.push(last.into());
-        }
+        let mut pieces = self.outlet.pieces();
+        pieces.close();
+        let rest = pieces.full.drain(..).collect();
+        drop(pieces);
         Ok(Whole { metadata, nans: self.nans, rows: self.rows, rest })
+    }
+}
+
+/// Appends a chunk to the row group.
+fn append(outlet: &Outlet, chunk: Chunk, group: &mut SerializedRowGroupWriter<'_, Outlet>) -> Result<()> {
+    let appended = match chunk {
+        Chunk::Own(pages::Chunk { pages, close }) => {
+            let bytes = pages.iter().map(|page| page.len() as u64).sum();
+            pages.into_iter().for_each(|page| outlet.pieces().hand_on(page));
+            group.append_column(&Announced(bytes), close)
+        }
+        Chunk::Crate(chunk) => chunk.append_to_row_group(group),
+    };
+    appended.map_err(encoding)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_and_what_is_between_them_come_in_order_and_in_whole_pieces() {
+        let mut outlet = Outlet::default();
+        let (mut all, mut next) = (Vec::new(), 0u8);
+        let mut some = |length: usize| {
+            next = next.wrapping_add(1);
+            all.extend(std::iter::repeat_n(next, length));
+            vec![next; length]
+        };
+        for length in [4, 0, PIECE_BYTES - 5, 1, 3, 700_000, 2 * PIECE_BYTES, 9] {
+            outlet.write_all(&some(1_300_000)).unwrap();
+            outlet.write_all(&some(3)).unwrap();
+            let page = some(length);
+            outlet.pieces().hand_on(page.into());
+            assert_eq!(std::io::copy(&mut Announced(length as u64), &mut outlet).unwrap(), length as u64);
+        }
+        outlet.write_all(&some(17)).unwrap();
+        outlet.pieces().close();
+        let pieces: Vec<Vec<u8>> =
+            outlet.pieces().full.drain(..).map(|piece| piece.iter().flatten().copied().collect()).collect();
+        let (last, whole) = pieces.split_last().unwrap();
+        assert!(whole.iter().all(|piece| piece.len() == PIECE_BYTES) && last.len() <= PIECE_BYTES);
+        assert!(pieces.concat() == all);
     }
 }

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -136,10 +135,9 @@ impl<'a> Output<'a> {
         if let Value::Object(members) = members {
             described.extend(members);
         }
-        let rest: Vec<Bytes> = whole.rest;
         self.finishing.spawn_on(
             async move {
-                for piece in rest {
+                for piece in whole.rest {
                     if let Err(error) = upload.write(piece).await {
                         upload.abort().await;
                         return Err(error);

@@ -9,10 +9,18 @@ use crate::parquet::put_varint;
 /// Groups of eight values under one header: as many as fit one byte of it, which every reader knows.
 const MOST_GROUPS: usize = 63;
 const GROUP: usize = 8;
+/// A run's header, and its value in one byte
+const LONGEST_RUN: usize = 11;
 
 /// The bits that numbers up to `highest` take.
 pub(super) fn width_of(highest: u32) -> u32 {
     u32::BITS - highest.leading_zeros()
+}
+
+/// What [`levels`] of so many rows take at most.
+pub(super) fn most_level_bytes(rows: usize) -> usize {
+    let groups = rows.div_ceil(GROUP);
+    4 + (groups + groups.div_ceil(MOST_GROUPS)).max(LONGEST_RUN)
 }
 
 /// The levels of a page in the form of data pages of version 1: their length in four bytes, then their runs. `nulls`: how many
@@ -85,10 +93,15 @@ fn pack(group: &[u32; GROUP], width: u32, out: &mut Vec<u8>) {
         shifted.fold(0, |all, value| all | value)
     };
     match width {
-        0..=8 => out.extend_from_slice(&joined(group).to_le_bytes()[..width as usize]),
+        // Whole words, then shortened: a copy of a length that is not known costs a call.
+        0..=8 => {
+            out.extend_from_slice(&joined(group).to_le_bytes());
+            out.truncate(out.len() - 8 + width as usize);
+        }
         9..=16 => {
             let all = u128::from(joined(&group[..4])) | u128::from(joined(&group[4..])) << (4 * width);
-            out.extend_from_slice(&all.to_le_bytes()[..width as usize]);
+            out.extend_from_slice(&all.to_le_bytes());
+            out.truncate(out.len() - 16 + width as usize);
         }
         _ => {
             let (mut left, mut bits) = (0u64, 0);

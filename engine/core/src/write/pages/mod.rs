@@ -6,21 +6,22 @@
 //! parquet-format's README, Encodings.md, PageIndex.md. Must not know: frames, files, partitions.
 //!
 //! Inside: `numbers` and `strings` hold a page's values, their dictionary and their extremes; `hybrid` packs positions
-//! and levels; `sink` compresses, counts and describes; `rope` joins pages.
+//! and levels; `sink` compresses, counts and describes.
 
 mod codec;
 mod hybrid;
 mod numbers;
-mod rope;
 mod sink;
 mod strings;
 mod table;
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use arrow_array::{Array, ArrayRef};
 use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder};
 use arrow_schema::DataType;
+use bytes::Bytes;
 use parquet::basic::{Encoding, LogicalType, Type as Physical};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::file::properties::WriterPropertiesPtr;
@@ -30,13 +31,13 @@ use parquet::schema::types::ColumnDescPtr;
 use crate::error::Result;
 use crate::iceberg::schema::Type;
 use numbers::Numbers;
-use rope::Rope;
 use sink::Sink;
 use strings::Strings;
 
 /// An encoded column chunk.
 pub(super) struct Chunk {
-    pub(super) pages: Rope,
+    /// In the order of the file: the dictionary page first
+    pub(super) pages: VecDeque<Bytes>,
     pub(super) close: ColumnCloseResult,
 }
 
@@ -63,13 +64,13 @@ trait Values {
     fn begin(&mut self) {}
 
     /// Adds the values of these rows, none of which is null, until the page has `most_bytes` or the dictionary is full.
-    /// Returns how many; one at least.
-    fn add(&mut self, array: &ArrayRef, rows: Range<usize>, most_bytes: usize) -> Result<usize>;
+    /// Returns how many; one at least. What needs no dictionary is appended to `body` at once.
+    fn add(&mut self, array: &ArrayRef, rows: Range<usize>, most_bytes: usize, body: &mut Vec<u8>) -> Result<usize>;
 
     /// Whether the page is to end with what it has.
     fn is_full(&self, most_bytes: usize) -> bool;
 
-    /// Appends the page's values to `body` and forgets them.
+    /// Appends to `body` what is not there of the page's values, and forgets them.
     fn finish_page(&mut self, body: &mut Vec<u8>) -> Page;
 
     /// The dictionary page's values and their number; None without one.
@@ -95,7 +96,11 @@ pub(super) struct Column {
     nulls: usize,
     page_rows: usize,
     page_bytes: usize,
+    /// The page's values behind room for its levels, which are known last
     body: Vec<u8>,
+    levels_room: usize,
+    /// The page's levels, encoded
+    encoded: Vec<u8>,
 }
 
 /// Whether a column of this type can be encoded here.
@@ -148,6 +153,7 @@ impl Column {
             _ => return None,
         };
         let page_rows = wish.data_page_row_count_limit().max(1);
+        let levels_room = if descriptor.max_def_level() > 0 { hybrid::most_level_bytes(page_rows) } else { 0 };
         Some(Column {
             values,
             sink: Sink::new(descriptor, wish),
@@ -156,7 +162,9 @@ impl Column {
             nulls: 0,
             page_rows,
             page_bytes: wish.column_data_page_size_limit(descriptor.path()),
-            body: Vec::new(),
+            body: vec![0; levels_room],
+            levels_room,
+            encoded: Vec::new(),
         })
     }
 
@@ -178,7 +186,7 @@ impl Column {
     /// Adds rows to the page until it is full. Returns how many.
     fn add(&mut self, array: &ArrayRef, valid: Option<&BooleanBuffer>, rows: Range<usize>) -> Result<usize> {
         let Some(valid) = valid else {
-            let added = self.values.add(array, rows, self.page_bytes)?;
+            let added = self.values.add(array, rows, self.page_bytes, &mut self.body)?;
             self.rows += added;
             if let Some(levels) = &mut self.levels {
                 levels.append_n(added, true);
@@ -188,7 +196,8 @@ impl Column {
         let all = valid.slice(rows.start, rows.len());
         let mut added = rows.len();
         for (start, end) in all.set_slices() {
-            let here = self.values.add(array, rows.start + start..rows.start + end, self.page_bytes)?;
+            let run = rows.start + start..rows.start + end;
+            let here = self.values.add(array, run, self.page_bytes, &mut self.body)?;
             if here < end - start {
                 added = start + here;
                 break;
@@ -204,12 +213,15 @@ impl Column {
     }
 
     fn finish_page(&mut self) -> Result<()> {
-        self.body.clear();
+        self.encoded.clear();
         if let Some(levels) = &mut self.levels {
-            hybrid::levels(&levels.finish(), self.nulls, &mut self.body);
+            hybrid::levels(&levels.finish(), self.nulls, &mut self.encoded);
         }
         let page = self.values.finish_page(&mut self.body);
-        self.sink.page(page, &self.body, (self.rows, self.nulls), self.values.as_ref())?;
+        let start = self.levels_room - self.encoded.len();
+        self.body[start..self.levels_room].copy_from_slice(&self.encoded);
+        self.sink.page(page, &self.body[start..], (self.rows, self.nulls), self.values.as_ref())?;
+        self.body.truncate(self.levels_room);
         (self.rows, self.nulls) = (0, 0);
         Ok(())
     }

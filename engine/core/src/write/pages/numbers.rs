@@ -1,6 +1,7 @@
 //! Integers, floats, and whatever is stored as such: dates, times, decimals of up to 18 digits.
 //!
-//! A page's values are collected, then looked at in one pass each for extremes and dictionary. NaN is no extreme, and
+//! For a dictionary a page's values are collected, then looked at in one pass each for extremes and positions; without one
+//! they go into the page at once. NaN is no extreme, and
 //! -0.0 is less than 0.0 (parquet.thrift, ColumnOrder, IEEE_754_TOTAL_ORDER). Must not know: levels, codecs.
 
 use std::ops::Range;
@@ -81,11 +82,26 @@ const CLOSE: u64 = 4;
 
 /// The values of a chunk.
 pub(super) struct Numbers<T> {
-    page: Vec<T>,
+    /// The page's values that a dictionary is to know, or some that are converted
+    collected: Vec<T>,
     positions: Vec<u32>,
     dictionary: Option<Dictionary<T>>,
+    page: Told<T>,
     extremes: Option<(T, T)>,
     nans: u64,
+}
+
+/// What is told of a page.
+struct Told<T> {
+    values: usize,
+    extremes: Option<(T, T)>,
+    nans: u64,
+}
+
+impl<T> Default for Told<T> {
+    fn default() -> Told<T> {
+        Told { values: 0, extremes: None, nans: 0 }
+    }
 }
 
 struct Dictionary<T> {
@@ -108,23 +124,51 @@ impl<T: Number> Numbers<T> {
             near: Vec::new(),
             is_closed: false,
         };
-        Numbers { page: Vec::new(), positions: Vec::new(), dictionary: limit.map(dictionary), extremes: None, nans: 0 }
+        Numbers {
+            collected: Vec::new(),
+            positions: Vec::new(),
+            dictionary: limit.map(dictionary),
+            page: Told::default(),
+            extremes: None,
+            nans: 0,
+        }
     }
 
-    /// The page's extremes; None where it has nothing but NaN, or nothing.
-    fn page_extremes(&self) -> Option<(T, T)> {
-        let first = *self.page.iter().find(|value| !value.is_nan())?;
-        // A comparison with NaN is false: it never replaces anything.
-        let least = |least: T, value: &T| if *value < least { *value } else { least };
-        let most = |most: T, value: &T| if *value > most { *value } else { most };
-        let (min, max) = (self.page.iter().fold(first, least), self.page.iter().fold(first, most));
-        // Zeros of both signs are equal there; which of them is the extreme is looked at only if one is.
-        let equal = |extreme: T| self.page.iter().copied().filter(move |value| *value == extreme);
-        let zero = T::default();
-        Some((
-            if T::IS_FLOAT && min == zero { equal(min).fold(min, lesser) } else { min },
-            if T::IS_FLOAT && max == zero { equal(max).fold(max, greater) } else { max },
-        ))
+    fn has_dictionary(&self) -> bool {
+        self.dictionary.as_ref().is_some_and(|dictionary| !dictionary.is_closed)
+    }
+}
+
+impl<T: Number> Told<T> {
+    fn add(&mut self, values: &[T]) {
+        self.values += values.len();
+        self.extremes = wider(self.extremes, extremes(values));
+        if T::IS_FLOAT {
+            self.nans += values.iter().filter(|value| value.is_nan()).count() as u64;
+        }
+    }
+}
+
+/// The extremes; None where there is nothing but NaN, or nothing.
+fn extremes<T: Number>(values: &[T]) -> Option<(T, T)> {
+    let first = *values.iter().find(|value| !value.is_nan())?;
+    // A comparison with NaN is false: it never replaces anything.
+    let least = |least: T, value: &T| if *value < least { *value } else { least };
+    let most = |most: T, value: &T| if *value > most { *value } else { most };
+    let (min, max) = (values.iter().fold(first, least), values.iter().fold(first, most));
+    // Zeros of both signs are equal there; which of them is the extreme is looked at only if one is.
+    let equal = |extreme: T| values.iter().copied().filter(move |value| *value == extreme);
+    let zero = T::default();
+    Some((
+        if T::IS_FLOAT && min == zero { equal(min).fold(min, lesser) } else { min },
+        if T::IS_FLOAT && max == zero { equal(max).fold(max, greater) } else { max },
+    ))
+}
+
+fn wider<T: Number>(one: Option<(T, T)>, other: Option<(T, T)>) -> Option<(T, T)> {
+    match (one, other) {
+        (Some((min, max)), Some((least, most))) => Some((lesser(min, least), greater(max, most))),
+        (one, other) => one.or(other),
     }
 }
 
@@ -187,14 +231,20 @@ impl<T: Number> Dictionary<T> {
 }
 
 impl<T: Number> Values for Numbers<T> {
-    fn add(&mut self, array: &ArrayRef, rows: Range<usize>, most_bytes: usize) -> Result<usize> {
-        let room = (most_bytes / size_of::<T>()).saturating_sub(self.page.len()).max(1);
+    fn add(&mut self, array: &ArrayRef, rows: Range<usize>, most_bytes: usize, body: &mut Vec<u8>) -> Result<usize> {
+        let room = (most_bytes / size_of::<T>()).saturating_sub(self.page.values).max(1);
         let rows = rows.start..rows.end.min(rows.start + room);
         let count = rows.len();
         if let DataType::Decimal128(..) = array.data_type() {
             let values = array.as_primitive::<Decimal128Type>().values();
             let values = values.get(rows).ok_or_else(misfit)?;
-            self.page.extend(values.iter().map(|value| T::of_decimal(*value)));
+            let before = self.collected.len();
+            self.collected.extend(values.iter().map(|value| T::of_decimal(*value)));
+            self.page.add(&self.collected[before..]);
+            if !self.has_dictionary() {
+                plain(&self.collected, body);
+                self.collected.clear();
+            }
             return Ok(count);
         }
         if array.data_type().primitive_width() != Some(size_of::<T>()) {
@@ -203,37 +253,33 @@ impl<T: Number> Values for Numbers<T> {
         let data = array.to_data();
         let values = data.buffers().first().ok_or_else(misfit)?.typed_data::<T>();
         let values = values.get(data.offset() + rows.start..data.offset() + rows.end).ok_or_else(misfit)?;
-        self.page.extend_from_slice(values);
+        self.page.add(values);
+        match self.has_dictionary() {
+            true => self.collected.extend_from_slice(values),
+            false => plain(values, body),
+        }
         Ok(count)
     }
 
     fn is_full(&self, most_bytes: usize) -> bool {
         // Whether the dictionary is, is known when the page is finished.
-        (self.page.len() + 1) * size_of::<T>() > most_bytes
+        (self.page.values + 1) * size_of::<T>() > most_bytes
     }
 
     fn finish_page(&mut self, body: &mut Vec<u8>) -> Page {
-        let extremes = self.page_extremes();
-        let nans = if T::IS_FLOAT { self.page.iter().filter(|value| value.is_nan()).count() as u64 } else { 0 };
+        let Told { values, extremes, nans } = std::mem::take(&mut self.page);
         self.nans += nans;
-        if let Some((min, max)) = extremes {
-            let (least, most) = self.extremes.unwrap_or((min, max));
-            self.extremes = Some((lesser(min, least), greater(max, most)));
-        }
+        self.extremes = wider(self.extremes, extremes);
         let encoding = match self.dictionary.as_mut().filter(|dictionary| !dictionary.is_closed) {
             Some(dictionary) => {
-                dictionary.encode(&self.page, extremes, &mut self.positions);
+                dictionary.encode(&self.collected, extremes, &mut self.positions);
                 let highest = dictionary.values.len().saturating_sub(1) as u32;
                 hybrid::positions(&self.positions, hybrid::width_of(highest), body);
                 Encoding::RLE_DICTIONARY
             }
-            None => {
-                plain(&self.page, body);
-                Encoding::PLAIN
-            }
+            None => Encoding::PLAIN,
         };
-        let values = self.page.len();
-        self.page.clear();
+        self.collected.clear();
         let bytes = |value: T| value.to_byte_slice().to_vec();
         let extremes = extremes.map(|(min, max)| Extremes { min: bytes(min), max: bytes(max) });
         Page { encoding, values, nans: T::IS_FLOAT.then_some(nans), extremes, text_bytes: None }

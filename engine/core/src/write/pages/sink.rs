@@ -2,6 +2,8 @@
 //!
 //! Page headers are Thrift's compact protocol, written by hand: a dozen numbers. Must not know: how values are encoded.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use parquet::basic::{BoundaryOrder, Compression, Encoding, EncodingMask, PageType};
 use parquet::column::writer::ColumnCloseResult;
@@ -9,7 +11,7 @@ use parquet::file::metadata::{ColumnChunkMetaData, ColumnIndexBuilder, OffsetInd
 use parquet::file::properties::WriterPropertiesPtr;
 use parquet::schema::types::ColumnDescPtr;
 
-use super::{Chunk, Page, Rope, Values, codec};
+use super::{Chunk, Page, Values, codec};
 use crate::error::{Error, Kind, Result};
 use crate::parquet::put_varint;
 use crate::write::encode::encoding as failed;
@@ -26,7 +28,9 @@ pub(super) struct Sink {
     codec: Compression,
     index_longest_bytes: Option<usize>,
     longest_bytes: Option<usize>,
-    pages: Rope,
+    pages: VecDeque<Bytes>,
+    /// Bytes of them
+    length: usize,
     /// What a page is compressed into
     scratch: Vec<u8>,
     /// Bytes of pages with their headers, had they not been compressed
@@ -62,7 +66,8 @@ impl Sink {
             codec: wish.compression(descriptor.path()),
             index_longest_bytes: wish.column_index_truncate_length(),
             longest_bytes: wish.statistics_truncate_length(),
-            pages: Rope::default(),
+            pages: VecDeque::new(),
+            length: 0,
             scratch: Vec::new(),
             uncompressed: 0,
             places: Vec::new(),
@@ -83,7 +88,7 @@ impl Sink {
         (rows, nulls): (usize, usize),
         values: &dyn Values,
     ) -> Result<()> {
-        let start = self.pages.len();
+        let start = self.length;
         let number = |number: usize| i32::try_from(number).map_err(|_| too_large());
         let encoding = page.encoding;
         let header = [(1, number(rows)?), (2, encoding as i32), (3, Encoding::RLE as i32), (4, Encoding::RLE as i32)];
@@ -95,6 +100,7 @@ impl Sink {
             *self.text_bytes.get_or_insert(0) += bytes;
         }
         let length = bytes.len();
+        self.length += length;
         self.pages.push_back(bytes);
         self.places.push(Place { start, length, rows, text_bytes: page.text_bytes });
         match self.encodings.last_mut() {
@@ -140,6 +146,7 @@ impl Sink {
             let (bytes, uncompressed) = page_of(self.codec, kind, 7, &header, &body, &mut self.scratch)?;
             self.uncompressed += uncompressed;
             first = bytes.len();
+            self.length += first;
             self.pages.push_front(bytes);
             dictionary_offset = Some(0);
             encodings.push(Encoding::PLAIN);
@@ -164,7 +171,7 @@ impl Sink {
             .set_compression(self.codec)
             .set_encodings_mask(EncodingMask::new_from_encodings(encodings.iter()))
             .set_page_encoding_stats(self.encodings)
-            .set_total_compressed_size(self.pages.len() as i64)
+            .set_total_compressed_size(self.length as i64)
             .set_total_uncompressed_size(self.uncompressed as i64)
             .set_num_values(self.rows as i64)
             .set_data_page_offset(first as i64)
@@ -174,7 +181,7 @@ impl Sink {
             .build()
             .map_err(failed)?;
         let close = ColumnCloseResult {
-            bytes_written: self.pages.len() as u64,
+            bytes_written: self.length as u64,
             rows_written: self.rows as u64,
             metadata,
             bloom_filter: None,

@@ -35,9 +35,8 @@ pub(super) struct Strings {
     is_text: bool,
     dictionary: Option<Dictionary>,
     recent: Recent,
-    /// The page: positions with a dictionary, else lengths and bytes
+    /// Of the page, with a dictionary
     positions: Vec<u32>,
-    plain: Vec<u8>,
     values: usize,
     /// Bytes of the page's strings
     bytes: usize,
@@ -189,7 +188,6 @@ impl Strings {
             dictionary: limit.map(dictionary),
             recent: Recent::new(),
             positions: Vec::new(),
-            plain: Vec::new(),
             values: 0,
             bytes: 0,
             page: Between::default(),
@@ -198,8 +196,13 @@ impl Strings {
     }
 
     /// Adds strings until the page or its dictionary is full; how many.
-    fn add_all<'a>(&mut self, texts: impl Iterator<Item = &'a [u8]>, most_bytes: usize) -> Result<usize> {
-        self.add_seen(texts.map(|text| (None, text)), most_bytes)
+    fn add_all<'a>(
+        &mut self,
+        texts: impl Iterator<Item = &'a [u8]>,
+        most_bytes: usize,
+        body: &mut Vec<u8>,
+    ) -> Result<usize> {
+        self.add_seen(texts.map(|text| (None, text)), most_bytes, body)
     }
 
     /// The same of strings with their views.
@@ -207,11 +210,12 @@ impl Strings {
         &mut self,
         texts: impl Iterator<Item = (Option<u128>, &'a [u8])>,
         most_bytes: usize,
+        body: &mut Vec<u8>,
     ) -> Result<usize> {
         let before = self.values;
         match self.dictionary.as_ref().is_some_and(|dictionary| !dictionary.is_closed) {
             true => self.add_positions(texts, most_bytes)?,
-            false => self.add_plain(texts.map(|(_, text)| text), most_bytes)?,
+            false => self.add_plain(texts.map(|(_, text)| text), most_bytes, body)?,
         }
         Ok(self.values - before)
     }
@@ -253,21 +257,31 @@ impl Strings {
         Ok(())
     }
 
-    fn add_plain<'a>(&mut self, texts: impl Iterator<Item = &'a [u8]>, most_bytes: usize) -> Result<()> {
+    fn add_plain<'a>(
+        &mut self,
+        texts: impl Iterator<Item = &'a [u8]>,
+        most_bytes: usize,
+        body: &mut Vec<u8>,
+    ) -> Result<()> {
         for text in texts {
-            if self.plain.len() + text.len() > LONGEST {
+            if self.plain_bytes() + text.len() > LONGEST {
                 return Err(too_long());
             }
             self.values += 1;
             self.bytes += text.len();
-            self.plain.extend_from_slice(&(text.len() as u32).to_le_bytes());
-            self.plain.extend_from_slice(text);
+            body.extend_from_slice(&(text.len() as u32).to_le_bytes());
+            body.extend_from_slice(text);
             self.page.add(text);
-            if self.plain.len() >= most_bytes {
+            if self.plain_bytes() >= most_bytes {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Bytes of the page's strings with their lengths.
+    fn plain_bytes(&self) -> usize {
+        self.bytes + LENGTH_BYTES * self.values
     }
 }
 
@@ -276,33 +290,33 @@ impl Values for Strings {
         self.recent.forget();
     }
 
-    fn add(&mut self, array: &ArrayRef, rows: Range<usize>, most_bytes: usize) -> Result<usize> {
+    fn add(&mut self, array: &ArrayRef, rows: Range<usize>, most_bytes: usize, body: &mut Vec<u8>) -> Result<usize> {
         match array.data_type() {
             DataType::Utf8View => {
                 let array = array.as_string_view();
                 let views = array.views();
-                self.add_seen(rows.map(|row| (Some(views[row]), array.value(row).as_bytes())), most_bytes)
+                self.add_seen(rows.map(|row| (Some(views[row]), array.value(row).as_bytes())), most_bytes, body)
             }
             DataType::BinaryView => {
                 let array = array.as_binary_view();
                 let views = array.views();
-                self.add_seen(rows.map(|row| (Some(views[row]), array.value(row))), most_bytes)
+                self.add_seen(rows.map(|row| (Some(views[row]), array.value(row))), most_bytes, body)
             }
             DataType::Utf8 => {
                 let array = array.as_string::<i32>();
-                self.add_all(rows.map(|row| array.value(row).as_bytes()), most_bytes)
+                self.add_all(rows.map(|row| array.value(row).as_bytes()), most_bytes, body)
             }
             DataType::LargeUtf8 => {
                 let array = array.as_string::<i64>();
-                self.add_all(rows.map(|row| array.value(row).as_bytes()), most_bytes)
+                self.add_all(rows.map(|row| array.value(row).as_bytes()), most_bytes, body)
             }
             DataType::Binary => {
                 let array = array.as_binary::<i32>();
-                self.add_all(rows.map(|row| array.value(row)), most_bytes)
+                self.add_all(rows.map(|row| array.value(row)), most_bytes, body)
             }
             DataType::LargeBinary => {
                 let array = array.as_binary::<i64>();
-                self.add_all(rows.map(|row| array.value(row)), most_bytes)
+                self.add_all(rows.map(|row| array.value(row)), most_bytes, body)
             }
             other => Err(Error::new(Kind::Internal, format!("{other} is no layout of strings"))),
         }
@@ -311,7 +325,7 @@ impl Values for Strings {
     fn is_full(&self, most_bytes: usize) -> bool {
         match self.dictionary.as_ref().filter(|dictionary| !dictionary.is_closed) {
             Some(dictionary) => dictionary.is_outgrown() || self.positions.len() * LENGTH_BYTES >= most_bytes,
-            None => self.plain.len() >= most_bytes,
+            None => self.plain_bytes() >= most_bytes,
         }
     }
 
@@ -324,17 +338,13 @@ impl Values for Strings {
                 dictionary.page += 1;
                 Encoding::RLE_DICTIONARY
             }
-            None => {
-                body.extend_from_slice(&self.plain);
-                Encoding::PLAIN
-            }
+            None => Encoding::PLAIN,
         };
         let extremes = self.page.take();
         for text in extremes.iter().flat_map(|page| [&page.min, &page.max]) {
             self.all.add(text);
         }
         self.positions.clear();
-        self.plain.clear();
         self.recent.forget();
         let (values, bytes) = (std::mem::take(&mut self.values), std::mem::take(&mut self.bytes));
         Page { encoding, values, nans: None, extremes, text_bytes: Some(bytes as u64) }
