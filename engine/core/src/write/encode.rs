@@ -70,11 +70,13 @@ pub(crate) enum Chunk {
 }
 
 impl Chunk {
-    fn bytes(&self) -> u64 {
-        match self {
-            Chunk::Own(chunk) => chunk.close.bytes_written,
-            Chunk::Crate(chunk) => chunk.close().bytes_written,
-        }
+    /// Bytes that it takes in a file.
+    pub(crate) fn bytes(&self) -> u64 {
+        let close = match self {
+            Chunk::Own(chunk) => &chunk.close,
+            Chunk::Crate(chunk) => chunk.close(),
+        };
+        close.metadata.compressed_size().unsigned_abs()
     }
 }
 

@@ -34,8 +34,12 @@ struct Pieces {
     next: Vec<Bytes>,
     bytes: usize,
     gathered: Vec<u8>,
-    /// Bytes of pages that are here before the crate's writer writes something in their place
-    announced: usize,
+    /// Bytes of the file so far
+    length: u64,
+    /// Pages by where they begin. The crate's writer keeps a little to itself, so that only the place tells when they are due
+    due: VecDeque<(u64, VecDeque<Bytes>)>,
+    /// Bytes that it will still write in place of pages that are here
+    placeholders: u64,
 }
 
 impl Outlet {
@@ -45,31 +49,34 @@ impl Outlet {
 }
 
 impl Pieces {
-    fn hand_on(&mut self, mut page: Bytes) {
-        self.announced += page.len();
-        self.gather();
-        while !page.is_empty() {
-            let part = page.split_to(page.len().min(PIECE_BYTES - self.bytes));
-            self.bytes += part.len();
-            self.next.push(part);
-            self.fill();
-        }
-    }
-
     fn write(&mut self, bytes: &[u8]) -> usize {
-        if self.announced > 0 {
-            let count = bytes.len().min(self.announced);
-            self.announced -= count;
-            return count;
+        while let Some((_, pages)) = self.due.pop_front_if(|(start, _)| *start == self.length) {
+            pages.into_iter().for_each(|page| self.hand_on(page));
         }
-        let count = bytes.len().min(PIECE_BYTES - self.bytes);
-        self.bytes += count;
+        if self.placeholders > 0 {
+            let count = self.placeholders.min(bytes.len() as u64);
+            self.placeholders -= count;
+            return count as usize;
+        }
+        let before_pages = self.due.front().map_or(u64::MAX, |(start, _)| start - self.length);
+        let count = before_pages.min(bytes.len().min(PIECE_BYTES - self.bytes) as u64) as usize;
         self.gathered.extend_from_slice(&bytes[..count]);
         if self.gathered.len() >= GATHERED_BYTES {
             self.gather();
         }
-        self.fill();
+        self.grow(count);
         count
+    }
+
+    fn hand_on(&mut self, mut page: Bytes) {
+        self.placeholders += page.len() as u64;
+        self.gather();
+        while !page.is_empty() {
+            let part = page.split_to(page.len().min(PIECE_BYTES - self.bytes));
+            let length = part.len();
+            self.next.push(part);
+            self.grow(length);
+        }
     }
 
     fn gather(&mut self) {
@@ -78,7 +85,9 @@ impl Pieces {
         }
     }
 
-    fn fill(&mut self) {
+    fn grow(&mut self, bytes: usize) {
+        self.bytes += bytes;
+        self.length += bytes as u64;
         if self.bytes == PIECE_BYTES {
             self.close();
         }
@@ -104,11 +113,11 @@ impl Write for Outlet {
     }
 }
 
-/// Stands for so many bytes of pages that were handed on. What it reads as is not looked at: the crate's one way to learn of
-/// a chunk is to copy it, and that takes a tenth of a write.
-struct Announced(u64);
+/// Stands for so many bytes of pages. What it reads as is not looked at: the crate's one way to learn of a chunk is to copy
+/// it, twice.
+struct Placeholder(u64);
 
-impl Read for Announced {
+impl Read for Placeholder {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
         let count = self.0.min(into.len() as u64);
         self.0 -= count;
@@ -116,17 +125,17 @@ impl Read for Announced {
     }
 }
 
-impl Length for Announced {
+impl Length for Placeholder {
     fn len(&self) -> u64 {
         self.0
     }
 }
 
-impl ChunkReader for Announced {
-    type T = Announced;
+impl ChunkReader for Placeholder {
+    type T = Placeholder;
 
-    fn get_read(&self, start: u64) -> parquet::errors::Result<Announced> {
-        Ok(Announced(self.0.saturating_sub(start)))
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Placeholder> {
+        Ok(Placeholder(self.0.saturating_sub(start)))
     }
 
     fn get_bytes(&self, _: u64, _: usize) -> parquet::errors::Result<Bytes> {
@@ -171,13 +180,14 @@ impl File {
         rows: usize,
         mut send: impl FnMut(PutPayload) -> Result<()>,
     ) -> Result<()> {
+        let mut start = self.bytes();
         let mut group = self.writer.next_row_group().map_err(encoding)?;
         for column in columns {
             for (id, count) in column.nans {
                 *self.nans.entry(id).or_default() += count;
             }
             for chunk in column.chunks {
-                append(&self.outlet, chunk, &mut group)?;
+                start += append(&self.outlet, start, chunk, &mut group)?;
                 let full = std::mem::take(&mut self.outlet.pieces().full);
                 full.into_iter().try_for_each(&mut send)?;
             }
@@ -198,43 +208,55 @@ impl File {
     }
 }
 
-/// Appends a chunk to the row group.
-fn append(outlet: &Outlet, chunk: Chunk, group: &mut SerializedRowGroupWriter<'_, Outlet>) -> Result<()> {
+/// Appends a chunk to the row group, at `start` of the file; its bytes.
+fn append(outlet: &Outlet, start: u64, chunk: Chunk, group: &mut SerializedRowGroupWriter<'_, Outlet>) -> Result<u64> {
+    let bytes = chunk.bytes();
     let appended = match chunk {
         Chunk::Own(pages::Chunk { pages, close }) => {
-            let bytes = pages.iter().map(|page| page.len() as u64).sum();
-            pages.into_iter().for_each(|page| outlet.pieces().hand_on(page));
-            group.append_column(&Announced(bytes), close)
+            outlet.pieces().due.push_back((start, pages));
+            group.append_column(&Placeholder(bytes), close)
         }
         Chunk::Crate(chunk) => chunk.append_to_row_group(group),
     };
-    appended.map_err(encoding)
+    appended.map_err(encoding)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::BufWriter;
+
     use super::*;
 
     #[test]
     fn pages_and_what_is_between_them_come_in_order_and_in_whole_pieces() {
-        let mut outlet = Outlet::default();
+        let outlet = Outlet::default();
+        // As the crate's writer does, which keeps what is short to itself.
+        let mut writer = BufWriter::new(outlet.clone());
         let (mut all, mut next) = (Vec::new(), 0u8);
         let mut some = |length: usize| {
             next = next.wrapping_add(1);
             all.extend(std::iter::repeat_n(next, length));
-            vec![next; length]
+            (all.len() - length, vec![next; length])
         };
-        for length in [4, 0, PIECE_BYTES - 5, 1, 3, 700_000, 2 * PIECE_BYTES, 9] {
-            outlet.write_all(&some(1_300_000)).unwrap();
-            outlet.write_all(&some(3)).unwrap();
-            let page = some(length);
-            outlet.pieces().hand_on(page.into());
-            assert_eq!(std::io::copy(&mut Announced(length as u64), &mut outlet).unwrap(), length as u64);
+        for length in [4, 9000, PIECE_BYTES - 5, 1, 3, 700_000, 2 * PIECE_BYTES, 9] {
+            for between in [1_300_000, 3] {
+                writer.write_all(&some(between).1).unwrap();
+            }
+            for length in [length, 2 * length] {
+                let (start, page) = some(length);
+                let (one, other) = page.split_at(length / 2);
+                let pages = [one, other].map(Bytes::copy_from_slice);
+                outlet.pieces().due.push_back((start as u64, VecDeque::new())); // a chunk without rows
+                outlet.pieces().due.push_back((start as u64, pages.into()));
+                assert_eq!(std::io::copy(&mut Placeholder(length as u64), &mut writer).unwrap(), length as u64);
+            }
         }
-        outlet.write_all(&some(17)).unwrap();
+        writer.write_all(&some(17).1).unwrap();
+        writer.flush().unwrap();
         outlet.pieces().close();
-        let pieces: Vec<Vec<u8>> =
-            outlet.pieces().full.drain(..).map(|piece| piece.iter().flatten().copied().collect()).collect();
+        let full = std::mem::take(&mut outlet.pieces().full);
+        let pieces: Vec<Vec<u8>> = full.iter().map(|piece| piece.iter().flatten().copied().collect()).collect();
         let (last, whole) = pieces.split_last().unwrap();
         assert!(whole.iter().all(|piece| piece.len() == PIECE_BYTES) && last.len() <= PIECE_BYTES);
         assert!(pieces.concat() == all);
