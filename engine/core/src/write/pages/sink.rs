@@ -5,13 +5,14 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use parquet::basic::{BoundaryOrder, Compression, Encoding, EncodingMask, PageType};
+use parquet::basic::{BoundaryOrder, Compression, Encoding, EncodingMask, PageType, Type};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::file::metadata::{ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder, PageEncodingStats};
 use parquet::file::properties::WriterPropertiesPtr;
 use parquet::schema::types::ColumnDescPtr;
 
-use super::{Chunk, Page, Values, codec};
+use super::codec::Compressor;
+use super::{Chunk, Page, Values};
 use crate::error::{Error, Kind, Result};
 use crate::parquet::put_varint;
 use crate::write::encode::encoding as failed;
@@ -31,8 +32,7 @@ pub(super) struct Sink {
     pages: VecDeque<Bytes>,
     /// Bytes of them
     length: usize,
-    /// What a page is compressed into
-    scratch: Vec<u8>,
+    compressor: Compressor,
     /// Bytes of pages with their headers, had they not been compressed
     uncompressed: usize,
     places: Vec<Place>,
@@ -61,14 +61,15 @@ struct Order {
 
 impl Sink {
     pub(super) fn new(descriptor: &ColumnDescPtr, wish: &WriterPropertiesPtr) -> Sink {
+        let codec = wish.compression(descriptor.path());
         Sink {
             descriptor: descriptor.clone(),
-            codec: wish.compression(descriptor.path()),
+            codec,
             index_longest_bytes: wish.column_index_truncate_length(),
             longest_bytes: wish.statistics_truncate_length(),
             pages: VecDeque::new(),
             length: 0,
-            scratch: Vec::new(),
+            compressor: Compressor::new(codec, descriptor.physical_type() == Type::BYTE_ARRAY),
             uncompressed: 0,
             places: Vec::new(),
             index: ColumnIndexBuilder::new(descriptor.physical_type()),
@@ -92,7 +93,8 @@ impl Sink {
         let number = |number: usize| i32::try_from(number).map_err(|_| too_large());
         let encoding = page.encoding;
         let header = [(1, number(rows)?), (2, encoding as i32), (3, Encoding::RLE as i32), (4, Encoding::RLE as i32)];
-        let (bytes, uncompressed) = page_of(self.codec, PageType::DATA_PAGE, 5, &header, body, &mut self.scratch)?;
+        let compressed = self.compressor.next(encoding, body)?;
+        let (bytes, uncompressed) = page_of(PageType::DATA_PAGE, 5, &header, body.len(), compressed)?;
         self.uncompressed += uncompressed;
         self.rows += rows;
         self.nulls += nulls as u64;
@@ -142,8 +144,8 @@ impl Sink {
         if let Some((body, count)) = values.dictionary().filter(|_| !self.places.is_empty()) {
             let count = i32::try_from(count).map_err(|_| too_large())?;
             let header = [(1, count), (2, Encoding::PLAIN as i32)];
-            let kind = PageType::DICTIONARY_PAGE;
-            let (bytes, uncompressed) = page_of(self.codec, kind, 7, &header, &body, &mut self.scratch)?;
+            let compressed = self.compressor.once(&body)?;
+            let (bytes, uncompressed) = page_of(PageType::DICTIONARY_PAGE, 7, &header, body.len(), compressed)?;
             self.uncompressed += uncompressed;
             first = bytes.len();
             self.length += first;
@@ -193,17 +195,15 @@ impl Sink {
 }
 
 /// A page: its header, of which `field` is the struct that is its kind's own, and its body compressed; and the bytes that
-/// it would take uncompressed.
+/// it would take uncompressed, with a body of so many.
 fn page_of(
-    codec: Compression,
     kind: PageType,
     field: u8,
     own: &[(u8, i32)],
-    body: &[u8],
-    scratch: &mut Vec<u8>,
+    body_bytes: usize,
+    compressed: &[u8],
 ) -> Result<(Bytes, usize)> {
-    let compressed = codec::compress(codec, body, scratch)?;
-    let (whole, length) = (i32::try_from(body.len()), i32::try_from(compressed.len()));
+    let (whole, length) = (i32::try_from(body_bytes), i32::try_from(compressed.len()));
     let (whole, length) = (whole.map_err(|_| too_large())?, length.map_err(|_| too_large())?);
     let mut out = Vec::with_capacity(MOST_HEADER_BYTES + compressed.len());
     let mut last = 0;
@@ -218,7 +218,7 @@ fn page_of(
     out.extend_from_slice(&[0, 0]); // the ends of both structs
     let header = out.len();
     out.extend_from_slice(compressed);
-    Ok((Bytes::from(out), header + body.len()))
+    Ok((Bytes::from(out), header + body_bytes))
 }
 
 fn write_i32(last: &mut u8, id: u8, value: i32, out: &mut Vec<u8>) {
