@@ -79,6 +79,7 @@ number!(f64, u64, true, |one: &f64, other: &f64| one.total_cmp(other).is_lt(), |
 
 /// A page whose integers lie this close together, by its length, is looked up by their distance from the least.
 const CLOSE: u64 = 4;
+const LANES: usize = 8;
 
 /// The values of a chunk.
 pub(super) struct Numbers<T> {
@@ -153,9 +154,17 @@ impl<T: Number> Told<T> {
 fn extremes<T: Number>(values: &[T]) -> Option<(T, T)> {
     let first = *values.iter().find(|value| !value.is_nan())?;
     // A comparison with NaN is false: it never replaces anything.
-    let least = |least: T, value: &T| if *value < least { *value } else { least };
-    let most = |most: T, value: &T| if *value > most { *value } else { most };
-    let (min, max) = (values.iter().fold(first, least), values.iter().fold(first, most));
+    let less = |one: T, other: T| if other < one { other } else { one };
+    let more = |one: T, other: T| if other > one { other } else { one };
+    // No lane waits for another.
+    let (mut mins, mut maxs) = ([first; LANES], [first; LANES]);
+    let (chunks, rest) = values.as_chunks::<LANES>();
+    for chunk in chunks {
+        mins = std::array::from_fn(|lane| less(mins[lane], chunk[lane]));
+        maxs = std::array::from_fn(|lane| more(maxs[lane], chunk[lane]));
+    }
+    let min = rest.iter().chain(&mins).copied().fold(first, less);
+    let max = rest.iter().chain(&maxs).copied().fold(first, more);
     // Zeros of both signs are equal there; which of them is the extreme is looked at only if one is.
     let equal = |extreme: T| values.iter().copied().filter(move |value| *value == extreme);
     let zero = T::default();
