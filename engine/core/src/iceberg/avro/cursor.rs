@@ -4,6 +4,9 @@
 
 use crate::error::{Error, Kind, Result};
 
+/// The high bits of eight bytes: the last byte of a varint has it clear.
+const LAST: u64 = 0x8080_8080_8080_8080;
+
 /// A position in a decoded block (or in the file's header).
 pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
@@ -24,7 +27,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A zigzag varint: int, long, counts, lengths, union branches.
-    #[inline]
+    #[inline(always)]
     pub(super) fn varint(&mut self) -> Result<i64> {
         match self.bytes.get(self.position) {
             Some(&first) if first < 0x80 => {
@@ -35,7 +38,26 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Up to eight bytes at once: their sevens of bits are moved together, by two, by four, by eight.
     fn long_varint(&mut self) -> Result<i64> {
+        if let Some(word) = self.bytes.get(self.position..).and_then(|rest| rest.first_chunk::<8>()) {
+            let word = u64::from_le_bytes(*word);
+            let last = !word & LAST;
+            if last != 0 {
+                let length = last.trailing_zeros() / 8 + 1;
+                let sevens = word & (u64::MAX >> (64 - 8 * length)) & !LAST;
+                let pairs = sevens & 0x007f_007f_007f_007f | (sevens & 0x7f00_7f00_7f00_7f00) >> 1;
+                let fours = pairs & 0x0000_3fff_0000_3fff | (pairs & 0x3fff_0000_3fff_0000) >> 2;
+                let value = fours & 0x0fff_ffff | (fours & 0x0fff_ffff_0000_0000) >> 4;
+                self.position += length as usize;
+                return Ok((value >> 1) as i64 ^ -((value & 1) as i64));
+            }
+        }
+        self.longest_varint()
+    }
+
+    #[cold]
+    fn longest_varint(&mut self) -> Result<i64> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
             let Some(&byte) = self.bytes.get(self.position) else { return Err(ended("a number", 1, 0)) };
@@ -49,9 +71,8 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes over `count` varints, eight bytes at a time.
-    #[inline]
+    #[inline(always)]
     pub(super) fn skip_varints(&mut self, mut count: usize) -> Result<()> {
-        const LAST: u64 = 0x8080_8080_8080_8080; // a varint's last byte has its high bit clear
         while count > 8 {
             let Some(word) = self.bytes[self.position..].first_chunk::<8>() else { break };
             count -= (!u64::from_le_bytes(*word) & LAST).count_ones() as usize;
@@ -86,7 +107,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// bytes or string.
-    #[inline]
+    #[inline(always)]
     pub(super) fn bytes(&mut self) -> Result<&'a [u8]> {
         if let Some((&first, rest)) = self.bytes[self.position..].split_first()
             && first & 0x81 == 0 // one byte, not negative
@@ -106,8 +127,18 @@ impl<'a> Cursor<'a> {
     /// Passes over `count` pairs of an int and bytes: bounds by field id.
     pub(super) fn skip_keyed_bytes(&mut self, count: usize) -> Result<()> {
         for _ in 0..count {
-            self.varint()?;
-            self.bytes()?;
+            let rest = &self.bytes[self.position..];
+            match rest.first_chunk::<2>() {
+                // One byte each, and the length is not negative.
+                Some([key, length]) if (key | length) < 0x80 && length & 1 == 0 => {
+                    self.position += 2;
+                    self.take(usize::from(length >> 1))?;
+                }
+                _ => {
+                    self.varint()?;
+                    self.bytes()?;
+                }
+            }
         }
         Ok(())
     }
@@ -137,13 +168,14 @@ impl<'a> Cursor<'a> {
     /// The head of one block of an array or map: its item count and, where the writer gave it, its length in bytes.
     ///
     /// A count of 0 ends the array. `smallest` is the least number of bytes that an item takes.
-    #[inline]
+    #[inline(always)]
     pub(super) fn items(&mut self, smallest: usize) -> Result<(usize, Option<usize>)> {
         let count = self.varint()?;
         let length = if count < 0 { Some(self.length()?) } else { None };
-        let most = self.remaining().checked_div(smallest).unwrap_or(usize::MAX);
-        match usize::try_from(count.unsigned_abs()) {
-            Ok(count) if count <= most => Ok((count, length)),
+        let least =
+            usize::try_from(count.unsigned_abs()).ok().and_then(|count| Some((count, count.checked_mul(smallest)?)));
+        match least {
+            Some((count, bytes)) if bytes <= self.remaining() => Ok((count, length)),
             _ => Err(invalid(format!("Avro: an array of {count} items where {} bytes remain", self.remaining()))),
         }
     }

@@ -65,13 +65,38 @@ impl Program {
         self.step(&self.root, cursor, columns, row, 0)
     }
 
+    /// What most steps are is done here, in the loop that goes through them; a call is for the rest.
+    #[inline(always)]
     fn step(&self, step: &Step, cursor: &mut Cursor, columns: &mut [Builder], row: usize, depth: usize) -> Result<()> {
         match step {
             Step::Nothing => Ok(()),
             Step::SkipVarints(count) => cursor.skip_varints(*count),
             Step::SkipBytes => cursor.bytes().map(drop),
+            Step::Integer(slot) => columns[*slot].push_integer(row, cursor.varint()?),
+            Step::Bytes(slot) => columns[*slot].push_bytes(row, cursor.bytes()?),
+            step => self.long_step(step, cursor, columns, row, depth),
+        }
+    }
+
+    fn long_step(
+        &self,
+        step: &Step,
+        cursor: &mut Cursor,
+        columns: &mut [Builder],
+        row: usize,
+        depth: usize,
+    ) -> Result<()> {
+        match step {
+            Step::Nothing => Ok(()),
+            Step::SkipVarints(count) => cursor.skip_varints(*count),
+            Step::SkipBytes => cursor.bytes().map(drop),
             Step::SkipFixed(length) => cursor.take(*length).map(drop),
-            Step::Record(steps) => steps.iter().try_for_each(|each| self.step(each, cursor, columns, row, depth)),
+            Step::Record(steps) => {
+                for each in steps {
+                    self.step(each, cursor, columns, row, depth)?;
+                }
+                Ok(())
+            }
             Step::Union(branches) => {
                 let branch = cursor.varint()?;
                 match usize::try_from(branch).ok().and_then(|at| branches.get(at)) {
