@@ -9,6 +9,9 @@ use arrow_buffer::{Buffer, NullBuffer, NullBufferBuilder, OffsetBuffer, ScalarBu
 use super::cursor::invalid;
 use crate::error::Result;
 
+/// Bytes of a column that a byte of the file is believed to become.
+const MOST_EXPECTED: usize = 16;
+
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ColumnKind {
@@ -186,6 +189,19 @@ impl Builder {
         Ok(())
     }
 
+    /// Makes room for what is to come, if it is as what came: `done` bytes of the file, `left` follow.
+    pub(super) fn expect(&mut self, done: usize, left: usize) {
+        match &mut self.data {
+            Data::Integer(values) => expect(values, done, left),
+            Data::Float(values) => expect(values, done, left),
+            Data::List { offsets } => expect(offsets, done, left),
+            Data::Bytes { offsets, bytes } => {
+                expect(offsets, done, left);
+                expect(bytes, done, left);
+            }
+        }
+    }
+
     /// Where the items of the next list start.
     pub(super) fn next_item(&self) -> usize {
         match &self.data {
@@ -283,8 +299,18 @@ fn shift(offsets: &mut Vec<i32>, more: &OffsetBuffer<i32>) -> usize {
     more.len() - 1
 }
 
-/// Without the room that was kept for more: what is cached is counted.
+/// Room for a little more than is expected, and never for much more than the file's bytes: what came may have been told to
+/// deceive.
+fn expect<T>(values: &mut Vec<T>, done: usize, left: usize) {
+    let more = values.len() as u128 * left as u128 * 17 / 16 / done.max(1) as u128;
+    let most = MOST_EXPECTED * left / size_of::<T>();
+    let _ = values.try_reserve(more.min(most as u128) as usize);
+}
+
+/// Without much room for more: what is cached is counted.
 fn tight<T>(mut values: Vec<T>) -> Vec<T> {
-    values.shrink_to_fit();
+    if values.capacity() - values.len() > values.len() / 8 {
+        values.shrink_to_fit();
+    }
     values
 }

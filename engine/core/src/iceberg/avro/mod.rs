@@ -43,6 +43,8 @@ const MAX_FILE_BYTES: usize = 1 << 30;
 const MAX_RECORDS: usize = 8 << 20;
 const MAGIC: &[u8] = b"Obj\x01";
 const RECORDS_BETWEEN_CANCEL_CHECKS: usize = 1024;
+/// So many records tell what the others are like.
+const TELLING_RECORDS: usize = 32;
 /// A thread of its own is worth as many compressed bytes: they take some milliseconds.
 const PART_BYTES: usize = 512 << 10;
 
@@ -220,8 +222,12 @@ impl Decoding<'_> {
     fn run(&self, blocks: Blocks<'_>) -> Result<Columns> {
         let mut decompressor = Decompressor::new(self.codec)?;
         let mut columns: Vec<_> = self.kinds.iter().map(|kind| Builder::new(*kind)).collect();
-        let (mut start, mut records) = (blocks.start, 0);
+        let (mut start, mut records, mut is_expecting) = (blocks.start, 0, true);
         while start < blocks.end {
+            if is_expecting && records >= TELLING_RECORDS {
+                is_expecting = false;
+                columns.iter_mut().for_each(|column| column.expect(start - blocks.start, blocks.end - start));
+            }
             let block = blocks.file.block(start)?;
             let mut decode = || {
                 let bytes = decompressor.block(block.bytes, self.budget.load(Ordering::Relaxed))?;
