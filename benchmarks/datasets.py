@@ -168,6 +168,11 @@ def _java_files(places: Places, table: str, scale: float) -> None:
     many_files.make_at_once(places.remote, table, manifests, files, block_bytes=64_000)
 
 
+def _million_java_files(places: Places, table: str, scale: float) -> None:
+    manifests, files = (25, 4) if scale < 0.5 else (1000, 1000)
+    many_files.make_at_once(places.remote, table, manifests, files, block_bytes=64_000)
+
+
 def _hive_days(places: Places, table: str, scale: float) -> None:
     """2,000 partitions of one file; of 8,192 rows at full scale."""
     few = scale < 0.5
@@ -256,6 +261,7 @@ DATASETS: Mapping[str, Dataset] = {
     "million_files": Dataset(_million_files),
     "wide_files": Dataset(_wide_files),
     "java_files": Dataset(_java_files),
+    "million_java_files": Dataset(_million_java_files),
     "hive_days": Dataset(_hive_days, "id", remote=False),
     "objects": Dataset(_objects, remote=False),
 }

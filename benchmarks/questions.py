@@ -277,6 +277,15 @@ _ALL = (
         gib=2.0,
     ),
     Question(
+        "plan_million_blocks",
+        "plan 1,000,000 files in 1,000 manifests with blocks as long as Spark's",
+        "plan",
+        "million_java_files",
+        ("duckdb",),
+        (Goal("wall", 2.0, said="s"), Goal("beyond", 1024, said="MiB")),
+        gib=2.0,
+    ),
+    Question(
         "plan_wide",
         "plan a scan of 5,000 files with statistics of 1,000 columns",
         "plan",
