@@ -50,7 +50,9 @@ impl Outlet {
 
 impl Pieces {
     fn write(&mut self, bytes: &[u8]) -> usize {
-        while let Some((_, pages)) = self.due.pop_front_if(|(start, _)| *start == self.length) {
+        while self.due.front().is_some_and(|(start, _)| *start == self.length)
+            && let Some((_, pages)) = self.due.pop_front()
+        {
             pages.into_iter().for_each(|page| self.hand_on(page));
         }
         if self.placeholders > 0 {

@@ -11,7 +11,7 @@ use super::delta::{Prefixed, integers};
 use super::hybrid::{Run, Runs};
 use super::page::Encoding;
 use super::scratch::{Scratch, sized};
-use super::spread::compact;
+use super::spread::{compact, compact_values};
 use super::unpack::unpack;
 
 /// What makes an Arrow value of a stored one.
@@ -219,6 +219,9 @@ pub fn wanted(
     match encoding {
         Encoding::Plain => {
             let stored = convert.stored();
+            if let Convert::Copy(_) = convert {
+                return if compact(stored, values, wanted, out) < out.len() { Err(short()) } else { Ok(true) };
+            }
             let kept = sized(&mut scratch.values, out.len() / convert.width() * stored)?;
             if compact(stored, values, wanted, kept) < kept.len() {
                 return Err(short());
@@ -240,8 +243,8 @@ pub fn wanted(
     }
 }
 
-/// The wanted ones of values by their positions in a table: positions are unpacked 64 at a time, and only where one of
-/// the 64 is wanted.
+/// The wanted ones of values by their positions in a table. Where few are wanted, positions are unpacked 64 at a time, and
+/// only if one of the 64 is; else many at a time, and moved together before they are looked up.
 pub fn pick<T: Copy>(
     positions: &[u8],
     table: &[T],
@@ -251,6 +254,8 @@ pub fn pick<T: Copy>(
     let mut runs = Runs::positions(positions, rows)?;
     let width = runs.width();
     let (mut row, mut done) = (0, 0);
+    let mut batch = [0u32; BATCH];
+    let mut kept = [0u32; BATCH];
     while done < out.len()
         && let Some(run) = runs.next_run()?
     {
@@ -263,26 +268,56 @@ pub fn pick<T: Copy>(
                 }
                 (row, done) = (row + count, done + ones);
             }
-            Run::Packed { bytes, count } => {
-                for (at, (mut window, length)) in windows(wanted, row, count).enumerate() {
-                    if window == 0 {
-                        continue;
+            Run::Packed { mut bytes, count } => {
+                let end = row + count;
+                while row < end {
+                    let length = (end - row).min(BATCH);
+                    let mut words = [0; BATCH / 64];
+                    words.iter_mut().zip(windows(wanted, row, length)).for_each(|(word, (window, _))| *word = window);
+                    let ones: usize = words.iter().map(|word| word.count_ones() as usize).sum();
+                    let target = out.get_mut(done..done + ones).ok_or_else(short)?;
+                    let found = batch.get_mut(..length).unwrap_or_default();
+                    if ones * FEW < length {
+                        pick_few(bytes, width, table, (found, &words), target)?;
+                    } else {
+                        unpack(bytes, width, found)?;
+                        let moved = kept.get_mut(..ones).unwrap_or_default();
+                        compact_values(found, &words, moved);
+                        gather(table, moved, target)?;
                     }
-                    let mut found = [0; 64];
-                    let found = found.get_mut(..length).unwrap_or_default();
-                    unpack(bytes.get(at * 8 * width as usize..).unwrap_or_default(), width, found)?;
-                    while window != 0 {
-                        let position = found.get(window.trailing_zeros() as usize).copied().unwrap_or(0);
-                        *out.get_mut(done).ok_or_else(short)? = *table.get(position as usize).ok_or_else(beyond)?;
-                        done += 1;
-                        window &= window - 1;
-                    }
+                    bytes = bytes.get(length * width as usize / 8..).unwrap_or_default();
+                    (row, done) = (row + length, done + ones);
                 }
-                row += count;
             }
         }
     }
     if done == out.len() { Ok(()) } else { Err(short()) }
+}
+
+/// One after another; `found` is room for all positions.
+fn pick_few<T: Copy>(
+    bytes: &[u8],
+    width: u32,
+    table: &[T],
+    (found, words): (&mut [u32], &[u64]),
+    out: &mut [T],
+) -> Result<(), Refusal> {
+    let mut places = out.iter_mut();
+    for (at, (found, word)) in found.chunks_mut(64).zip(words).enumerate() {
+        if *word == 0 {
+            continue;
+        }
+        unpack(bytes.get(at * 8 * width as usize..).unwrap_or_default(), width, found)?;
+        let mut left = *word;
+        while left != 0
+            && let Some(place) = places.next()
+        {
+            let position = found.get(left.trailing_zeros() as usize).copied().unwrap_or(0);
+            *place = *table.get(position as usize).ok_or_else(beyond)?;
+            left &= left - 1;
+        }
+    }
+    Ok(())
 }
 
 /// The bits of `count` rows from `row` on, 64 at a time, with the number of rows each stands for.
@@ -335,6 +370,8 @@ pub fn look_up(positions: &[u8], width: usize, table: &[u8], out: &mut [u8]) -> 
 }
 
 const BATCH: usize = 1024;
+/// Where fewer than one in so many rows are wanted, each is looked up for itself.
+const FEW: usize = 4;
 
 /// [`look_up`] for values of a type.
 pub fn look_up_values<T: Copy>(positions: &[u8], table: &[T], mut out: &mut [T]) -> Result<(), Refusal> {

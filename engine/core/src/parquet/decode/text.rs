@@ -151,13 +151,13 @@ impl Decoder {
         let target = part.slot.get_mut(row * VIEW_BYTES..(row + kept) * VIEW_BYTES).ok_or_else(too_many)?;
         let mut long = false;
         if is_dictionary {
-            let are_picked = present == rows.all && rows.are_picked();
+            let all_present = present == rows.all;
             let all = match rows.wanted {
-                Some(_) if !are_picked => sized(&mut scratch.rows, rows.all * VIEW_BYTES)?,
+                Some(_) if !all_present => sized(&mut scratch.rows, rows.all * VIEW_BYTES)?,
                 _ => &mut *target,
             };
             match &rows.wanted {
-                Some((wanted, _)) if are_picked => {
+                Some((wanted, _)) if all_present => {
                     let chosen = (rows.all, wanted.as_slice());
                     pick(text.values(), &scratch.views, chosen, all.as_chunks_mut().0)?;
                 }

@@ -53,11 +53,6 @@ impl PageRows {
     pub fn kept(&self) -> usize {
         self.wanted.as_ref().map_or(self.all, |(_, count)| *count)
     }
-
-    /// Whether so few are wanted that each is looked up for itself; else all are, and the wanted ones moved together.
-    pub fn are_picked(&self) -> bool {
-        2 * self.kept() < self.all
-    }
 }
 
 impl Decoder {
@@ -366,9 +361,9 @@ impl Decoder {
                 dense_rows(convert, encoding, values, target, present, &mut self.scratch)?;
             }
             Some((wanted, _)) => {
-                let are_picked = present == rows.all && (encoding == Encoding::Plain || rows.are_picked());
                 let chosen = (rows.all, wanted.as_slice());
-                if !are_picked || !fixed::wanted(convert, encoding, values, chosen, target, &mut self.scratch)? {
+                let all_present = present == rows.all;
+                if !all_present || !fixed::wanted(convert, encoding, values, chosen, target, &mut self.scratch)? {
                     let all = sized(&mut aside, rows.all * width)?;
                     dense_rows(convert, encoding, values, all, present, &mut self.scratch)?;
                     spread::compact(width, all, wanted, target);
