@@ -435,3 +435,71 @@ fn beyond() -> Refusal {
 fn short() -> Refusal {
     Refusal::damaged("a page is shorter than its values")
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::SmallRng;
+    use rand::{RngExt, SeedableRng};
+
+    use super::*;
+
+    /// A page of positions of `width` bits: runs of packed ones and of equal ones, as Encodings.md has them.
+    fn encoded(positions: &[u32], width: u32, random: &mut SmallRng) -> Vec<u8> {
+        let mut page = vec![width as u8];
+        let mut rest = positions;
+        while !rest.is_empty() {
+            let length = (8 * random.random_range(1..300usize)).min(rest.len());
+            let (run, later) = rest.split_at(length);
+            rest = later;
+            if run.iter().all(|position| *position == run[0]) {
+                crate::parquet::put_varint(&mut page, (length as u64) << 1);
+                page.extend_from_slice(&run[0].to_le_bytes()[..width.div_ceil(8) as usize]);
+                continue;
+            }
+            crate::parquet::put_varint(&mut page, (length.div_ceil(8) as u64) << 1 | 1);
+            let mut bits = vec![0u8; length.div_ceil(8) * width as usize];
+            for (at, position) in run.iter().enumerate() {
+                for bit in (0..width as usize).filter(|bit| position >> bit & 1 == 1) {
+                    let place = at * width as usize + bit;
+                    bits[place / 8] |= 1 << (place % 8);
+                }
+            }
+            page.extend(bits);
+        }
+        page
+    }
+
+    #[test]
+    fn wanted_values_are_those_of_all_that_are_wanted() {
+        let mut random = SmallRng::seed_from_u64(11);
+        for case in 0..400 {
+            let width = random.random_range(1..=14u32);
+            let rows = [1, 64, 1000, 1024, 1025, 7000][case % 6];
+            let share = [0.0, 0.002, 0.2, 0.5, 0.99, 1.0][case / 6 % 6];
+            let table: Vec<[u8; 16]> = (0..1u128 << width).map(|at| (at * 77).to_le_bytes()).collect();
+            let equal = random.random_range(0..1u32 << width);
+            let mut position =
+                |at: usize| if at / 700 % 3 == 1 { equal } else { random.random_range(0..1u32 << width) };
+            let positions: Vec<u32> = (0..rows).map(&mut position).collect();
+            let page = encoded(&positions, width, &mut random);
+            let mut wanted = vec![0u64; rows.div_ceil(64)];
+            let mut expected = Vec::new();
+            for (row, position) in positions.iter().enumerate() {
+                if random.random_bool(share) {
+                    wanted[row / 64] |= 1 << (row % 64);
+                    expected.push(table[*position as usize]);
+                }
+            }
+            let mut found = vec![[0xee; 16]; expected.len()];
+            pick(&page, &table, (rows, &wanted), &mut found).map_err(|_| ()).unwrap();
+            assert!(found == expected, "case {case}: {rows} rows of {width} bits, {share} wanted");
+            let last = positions.iter().max().copied().unwrap_or(0) as usize;
+            if share == 1.0 {
+                assert!(
+                    pick(&page, &table[..last], (rows, &wanted), &mut found).is_err(),
+                    "a position beyond the table"
+                );
+            }
+        }
+    }
+}
