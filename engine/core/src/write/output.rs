@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::error::{Error, Kind, Result};
 use crate::runtime::Cancel;
-use crate::store::{Store, Writer};
+use crate::store::{PutPayload, Store, Writer};
 use crate::write::encode::{Encoded, Encoder};
 use crate::write::fanout::Tuple;
 use crate::write::figures::figures;
@@ -36,8 +36,18 @@ pub(crate) struct Output<'a> {
     open: Option<Open>,
     /// Locations of all files so far, by sequence number.
     begun: Vec<String>,
-    finishing: JoinSet<Result<(usize, String)>>,
+    finishing: JoinSet<Result<Finished>>,
+    /// Bytes of them that were not handed on before, and how many there may be
+    unsent: usize,
+    most_unsent: usize,
     done: Vec<(usize, String)>,
+}
+
+/// A file that is there: its number, its JSON, and what was sent of it at the end.
+struct Finished {
+    number: usize,
+    described: String,
+    sent: usize,
 }
 
 struct Open {
@@ -68,6 +78,8 @@ impl<'a> Output<'a> {
             open: None,
             begun: Vec::new(),
             finishing: JoinSet::new(),
+            unsent: 0,
+            most_unsent: usize::try_from(request.memory_limit / 8).unwrap_or(usize::MAX),
             done: Vec::new(),
         }
     }
@@ -135,6 +147,8 @@ impl<'a> Output<'a> {
         if let Value::Object(members) = members {
             described.extend(members);
         }
+        let sent = whole.rest.iter().map(PutPayload::content_length).sum();
+        self.unsent += sent;
         self.finishing.spawn_on(
             async move {
                 for piece in whole.rest {
@@ -145,25 +159,32 @@ impl<'a> Output<'a> {
                 }
                 let size = upload.finish().await?;
                 described.insert("file-size-in-bytes".to_owned(), json!(size));
-                Ok((number, Value::Object(described).to_string()))
+                Ok(Finished { number, described: Value::Object(described).to_string(), sent })
             },
             &self.handle,
         );
         self.collect(MOST_FINISHING)
     }
 
-    /// Takes the files that are finished, until at most so many are not.
+    /// Takes the files that are finished, until at most so many are not, and little of them is still to be sent.
     fn collect(&mut self, most: usize) -> Result<()> {
         while let Some(ended) = self.finishing.try_join_next() {
-            self.done.push(told(ended)?);
+            self.take(ended)?;
         }
-        while self.finishing.len() > most {
+        while self.finishing.len() > most || self.unsent > self.most_unsent {
             let next = async { Ok(self.finishing.join_next().await) };
             match wait(&self.handle, self.cancel, next)? {
-                Some(ended) => self.done.push(told(ended)?),
+                Some(ended) => self.take(ended)?,
                 None => break,
             }
         }
+        Ok(())
+    }
+
+    fn take(&mut self, ended: std::result::Result<Result<Finished>, tokio::task::JoinError>) -> Result<()> {
+        let finished = ended.map_err(|_| Error::new(Kind::Internal, "a file was not finished"))??;
+        self.unsent = self.unsent.saturating_sub(finished.sent);
+        self.done.push((finished.number, finished.described));
         Ok(())
     }
 
@@ -188,10 +209,6 @@ impl<'a> Output<'a> {
             let _ = self.store.delete(&self.begun).await;
         });
     }
-}
-
-fn told(ended: std::result::Result<Result<(usize, String)>, tokio::task::JoinError>) -> Result<(usize, String)> {
-    ended.map_err(|_| Error::new(Kind::Internal, "a file was not finished"))?
 }
 
 /// Waits on this thread, which is none of the runtime's, unless the call is given up.
