@@ -14,7 +14,7 @@ use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::store::{PIECE_BYTES, PutPayload};
 use crate::write::encode::{Chunk, Encoded, Encoder, encoding};
 use crate::write::pages;
@@ -60,7 +60,7 @@ impl Pieces {
             self.placeholders -= count;
             return count as usize;
         }
-        let before_pages = self.due.front().map_or(u64::MAX, |(start, _)| start - self.length);
+        let before_pages = self.due.front().map_or(u64::MAX, |(start, _)| start.saturating_sub(self.length));
         let count = before_pages.min(bytes.len().min(PIECE_BYTES - self.bytes) as u64) as usize;
         self.gathered.extend_from_slice(&bytes[..count]);
         if self.gathered.len() >= GATHERED_BYTES {
@@ -203,6 +203,9 @@ impl File {
     pub(crate) fn finish(mut self) -> Result<Whole> {
         let metadata = self.writer.finish().map_err(encoding)?;
         let mut pieces = self.outlet.pieces();
+        if pieces.placeholders > 0 || !pieces.due.is_empty() {
+            return Err(Error::new(Kind::Internal, "pages of a file were left over").hint("please report it"));
+        }
         pieces.close();
         let rest = pieces.full.drain(..).collect();
         drop(pieces);

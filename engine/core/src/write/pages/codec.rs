@@ -1,9 +1,9 @@
 //! The pages of a chunk compressed. Contexts are kept by each thread.
 //!
-//! Zstandard has one setting for what is alike: a quick one, without Huffman coding and with long matches only, makes
+//! No setting of Zstandard is best for all numbers: a quick one, without Huffman coding and with long matches only, makes
 //! integers that use few of their bytes smaller than any level up to 3, in two thirds of the time, and floats larger. So
-//! the second page of each encoding, and some after it, are compressed both ways, and the chunk goes on as was better. Must not know: what
-//! pages hold.
+//! the second page of each encoding, and some after it, are compressed both ways, and the chunk goes on as was better.
+//! Must not know: what pages hold.
 
 use std::cell::RefCell;
 
