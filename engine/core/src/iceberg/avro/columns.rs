@@ -190,14 +190,14 @@ impl Builder {
     }
 
     /// Makes room for what is to come, if it is as what came: `done` bytes of the file, `left` follow.
-    pub(super) fn expect(&mut self, done: usize, left: usize) {
+    pub(super) fn make_room(&mut self, done: usize, left: usize) {
         match &mut self.data {
-            Data::Integer(values) => expect(values, done, left),
-            Data::Float(values) => expect(values, done, left),
-            Data::List { offsets } => expect(offsets, done, left),
+            Data::Integer(values) => make_room(values, done, left),
+            Data::Float(values) => make_room(values, done, left),
+            Data::List { offsets } => make_room(offsets, done, left),
             Data::Bytes { offsets, bytes } => {
-                expect(offsets, done, left);
-                expect(bytes, done, left);
+                make_room(offsets, done, left);
+                make_room(bytes, done, left);
             }
         }
     }
@@ -301,7 +301,7 @@ fn shift(offsets: &mut Vec<i32>, more: &OffsetBuffer<i32>) -> usize {
 
 /// Room for a little more than is expected, and never for much more than the file's bytes: what came may have been told to
 /// deceive.
-fn expect<T>(values: &mut Vec<T>, done: usize, left: usize) {
+fn make_room<T>(values: &mut Vec<T>, done: usize, left: usize) {
     let more = values.len() as u128 * left as u128 * 17 / 16 / done.max(1) as u128;
     let most = MOST_EXPECTED * left / size_of::<T>();
     let _ = values.try_reserve(more.min(most as u128) as usize);

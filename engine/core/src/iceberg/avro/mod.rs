@@ -222,12 +222,9 @@ impl Decoding<'_> {
     fn run(&self, blocks: Blocks<'_>) -> Result<Columns> {
         let mut decompressor = Decompressor::new(self.codec)?;
         let mut columns: Vec<_> = self.kinds.iter().map(|kind| Builder::new(*kind)).collect();
-        let (mut start, mut records, mut is_expecting) = (blocks.start, 0, true);
+        let (mut start, mut records) = (blocks.start, 0);
         while start < blocks.end {
-            if is_expecting && records >= TELLING_RECORDS {
-                is_expecting = false;
-                columns.iter_mut().for_each(|column| column.expect(start - blocks.start, blocks.end - start));
-            }
+            let before = records;
             let block = blocks.file.block(start)?;
             let mut decode = || {
                 let bytes = decompressor.block(block.bytes, self.budget.load(Ordering::Relaxed))?;
@@ -236,6 +233,9 @@ impl Decoding<'_> {
             };
             decode().map_err(|e| e.bytes(start as u64..block.end as u64))?;
             start = block.end;
+            if before < TELLING_RECORDS && records >= TELLING_RECORDS {
+                columns.iter_mut().for_each(|column| column.make_room(start - blocks.start, blocks.end - start));
+            }
         }
         let rows = |slot: usize| self.lists[slot].map_or(records, |list| columns[list].next_item());
         let rows: Vec<usize> = (0..columns.len()).map(rows).collect();

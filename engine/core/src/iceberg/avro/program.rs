@@ -65,45 +65,16 @@ impl Program {
         self.step(&self.root, cursor, columns, row, 0)
     }
 
-    /// What most steps are is done here, in the loop that goes through them; a call is for the rest.
+    /// Inlined into the loops that go through steps, so that what most of them are takes no call.
     #[inline(always)]
     fn step(&self, step: &Step, cursor: &mut Cursor, columns: &mut [Builder], row: usize, depth: usize) -> Result<()> {
         match step {
             Step::Nothing => Ok(()),
             Step::SkipVarints(count) => cursor.skip_varints(*count),
             Step::SkipBytes => cursor.bytes().map(drop),
-            Step::Integer(slot) => columns[*slot].push_integer(row, cursor.varint()?),
-            Step::Bytes(slot) => columns[*slot].push_bytes(row, cursor.bytes()?),
-            step => self.long_step(step, cursor, columns, row, depth),
-        }
-    }
-
-    fn long_step(
-        &self,
-        step: &Step,
-        cursor: &mut Cursor,
-        columns: &mut [Builder],
-        row: usize,
-        depth: usize,
-    ) -> Result<()> {
-        match step {
-            Step::Nothing => Ok(()),
-            Step::SkipVarints(count) => cursor.skip_varints(*count),
-            Step::SkipBytes => cursor.bytes().map(drop),
             Step::SkipFixed(length) => cursor.take(*length).map(drop),
-            Step::Record(steps) => {
-                for each in steps {
-                    self.step(each, cursor, columns, row, depth)?;
-                }
-                Ok(())
-            }
-            Step::Union(branches) => {
-                let branch = cursor.varint()?;
-                match usize::try_from(branch).ok().and_then(|at| branches.get(at)) {
-                    Some(chosen) => self.step(chosen, cursor, columns, row, depth),
-                    None => Err(invalid(format!("Avro: branch {branch} of a union of {}", branches.len()))),
-                }
-            }
+            Step::Record(steps) => self.record(steps, cursor, columns, row, depth),
+            Step::Union(branches) => self.union(branches, cursor, columns, row, depth),
             Step::Integer(slot) => columns[*slot].push_integer(row, cursor.varint()?),
             Step::Bytes(slot) => columns[*slot].push_bytes(row, cursor.bytes()?),
             Step::Fixed(slot, length) => columns[*slot].push_bytes(row, cursor.take(*length)?),
@@ -112,25 +83,75 @@ impl Program {
             Step::Double(slot) => columns[*slot].push_float(row, cursor.double()?),
             Step::SkipArray(item, smallest) => self.skip_items(item, *smallest, false, cursor, depth),
             Step::SkipMap(value, smallest) => self.skip_items(value, smallest + 1, true, cursor, depth),
-            Step::Skip(_) if depth >= MAX_DEPTH => Err(invalid(format!("Avro: over {MAX_DEPTH} levels of nesting"))),
-            Step::Skip(index) => self.step(&self.skips[*index], cursor, &mut [], 0, depth + 1),
+            Step::Skip(index) => self.skip(*index, cursor, depth),
             Step::Pick(pick) => self.pick(pick, cursor, columns, row, depth),
-            Step::List { slot, item, smallest } => {
-                let mut next = columns[*slot].next_item();
-                loop {
-                    let (count, _) = cursor.items(*smallest)?;
-                    if count == 0 {
-                        return columns[*slot].push_list(row, next);
-                    }
-                    for at in next..next + count {
-                        self.step(item, cursor, columns, at, depth)?;
-                    }
-                    next += count;
-                }
-            }
+            Step::List { slot, item, smallest } => self.list(*slot, (item, *smallest), cursor, columns, row, depth),
         }
     }
 
+    #[inline(never)]
+    fn record(
+        &self,
+        steps: &[Step],
+        cursor: &mut Cursor,
+        columns: &mut [Builder],
+        row: usize,
+        depth: usize,
+    ) -> Result<()> {
+        for each in steps {
+            self.step(each, cursor, columns, row, depth)?;
+        }
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn union(
+        &self,
+        branches: &[Step],
+        cursor: &mut Cursor,
+        columns: &mut [Builder],
+        row: usize,
+        depth: usize,
+    ) -> Result<()> {
+        let branch = cursor.varint()?;
+        match usize::try_from(branch).ok().and_then(|at| branches.get(at)) {
+            Some(chosen) => self.step(chosen, cursor, columns, row, depth),
+            None => Err(invalid(format!("Avro: branch {branch} of a union of {}", branches.len()))),
+        }
+    }
+
+    #[inline(never)]
+    fn skip(&self, index: usize, cursor: &mut Cursor, depth: usize) -> Result<()> {
+        if depth >= MAX_DEPTH {
+            return Err(invalid(format!("Avro: over {MAX_DEPTH} levels of nesting")));
+        }
+        self.step(&self.skips[index], cursor, &mut [], 0, depth + 1)
+    }
+
+    #[inline(never)]
+    fn list(
+        &self,
+        slot: usize,
+        (item, smallest): (&Step, usize),
+        cursor: &mut Cursor,
+        columns: &mut [Builder],
+        row: usize,
+        depth: usize,
+    ) -> Result<()> {
+        let mut next = columns[slot].next_item();
+        loop {
+            let (count, _) = cursor.items(smallest)?;
+            if count == 0 {
+                return columns[slot].push_list(row, next);
+            }
+            for at in next..next + count {
+                self.step(item, cursor, columns, at, depth)?;
+            }
+            next += count;
+        }
+    }
+
+    #[inline(never)]
     fn skip_items(&self, item: &Step, smallest: usize, keyed: bool, cursor: &mut Cursor, depth: usize) -> Result<()> {
         loop {
             match (cursor.items(smallest)?, item) {
@@ -157,6 +178,7 @@ impl Program {
         }
     }
 
+    #[inline(never)]
     fn pick(&self, pick: &Pick, cursor: &mut Cursor, columns: &mut [Builder], row: usize, depth: usize) -> Result<()> {
         loop {
             let (count, _) = cursor.items(1)?; // a key takes a byte
