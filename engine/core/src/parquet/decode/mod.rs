@@ -19,6 +19,7 @@ mod levels;
 mod lists;
 mod page;
 mod plan;
+mod positions;
 mod scratch;
 mod shared;
 mod spread;
@@ -95,6 +96,10 @@ struct Opened<'a> {
     values: &'a [u8],
     /// Where the values begin in the memory that they were decompressed to
     start: usize,
+}
+
+fn short() -> Refusal {
+    Refusal::damaged("a page is shorter than its values")
 }
 
 fn no_dictionary() -> Refusal {

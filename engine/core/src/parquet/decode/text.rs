@@ -5,8 +5,8 @@
 //! Must not know: how columns are joined.
 
 use super::delta::Prefixed;
-use super::fixed::{look_up_values, pick};
 use super::page::{Encoding, Page};
+use super::positions::{look_up_values, pick};
 use super::scratch::sized;
 use super::strings::{self, PADDING, Span};
 use super::walk::{CODES, Decoder, PageRows, body_length};

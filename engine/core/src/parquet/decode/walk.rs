@@ -13,7 +13,7 @@ use super::lists::{self, Lists};
 use super::page::{self, Encoding, Found, Kind as PageKind, Page};
 use super::scratch::{Scratch, sized};
 use super::shared::{DICTIONARY, SharedPages};
-use super::{Chunk, Opened, Plan, Refusal, Values, codec, levels, spread, too_many};
+use super::{Chunk, Opened, Plan, Refusal, Values, codec, levels, short, spread, too_many};
 use crate::parquet::columns::categories::CODE_BYTES;
 use crate::parquet::columns::{ColumnPart, PartStore};
 use crate::runtime::Cancel;
@@ -384,7 +384,7 @@ impl Decoder {
         match page.encoding {
             Encoding::Plain => {
                 if opened.values.len() < present.div_ceil(8) {
-                    return Err(Refusal::damaged("a page is shorter than its values"));
+                    return Err(short());
                 }
                 bits.append_packed(opened.values, present);
             }
