@@ -29,6 +29,7 @@ DELETED_SHARE = 100
 SMALL_FILE_ROWS = 32_768  # times four columns of 8 bytes that do not compress: 1 MB
 _CHUNK_FILES = 100  # small files of one append
 FULL = 4.0
+_JAVA_BLOCK_BYTES = 64_000  # where Avro's Java library, and with it Spark, ends a block
 
 
 @dataclass(frozen=True)
@@ -153,24 +154,13 @@ def _many_files(places: Places, table: str, scale: float) -> None:
     many_files.make(places.remote, table, few)
 
 
-def _million_files(places: Places, table: str, scale: float) -> None:
-    manifests, files = (25, 4) if scale < 0.5 else (1000, 1000)
-    many_files.make_at_once(places.remote, table, manifests, files)
+def _at_once(few: tuple[int, int], full: tuple[int, int], **layout: int) -> Callable[[Places, str, float], None]:
+    """So many manifests of so many files each; ``few`` for a smoke run."""
 
+    def make(places: Places, table: str, scale: float) -> None:
+        many_files.make_at_once(places.remote, table, *(few if scale < 0.5 else full), **layout)
 
-def _wide_files(places: Places, table: str, scale: float) -> None:
-    manifests, files = (2, 5) if scale < 0.5 else (5, 1000)
-    many_files.make_at_once(places.remote, table, manifests, files, columns=1000)
-
-
-def _java_files(places: Places, table: str, scale: float) -> None:
-    manifests, files = (2, 200) if scale < 0.5 else (many_files.DAYS, many_files.FILES_PER_DAY)
-    many_files.make_at_once(places.remote, table, manifests, files, block_bytes=64_000)
-
-
-def _million_java_files(places: Places, table: str, scale: float) -> None:
-    manifests, files = (25, 4) if scale < 0.5 else (1000, 1000)
-    many_files.make_at_once(places.remote, table, manifests, files, block_bytes=64_000)
+    return make
 
 
 def _hive_days(places: Places, table: str, scale: float) -> None:
@@ -258,10 +248,12 @@ DATASETS: Mapping[str, Dataset] = {
     "lists": Dataset(_lists, "id"),
     "small_files": Dataset(_small_files, "id"),
     "many_files": Dataset(_many_files),
-    "million_files": Dataset(_million_files),
-    "wide_files": Dataset(_wide_files),
-    "java_files": Dataset(_java_files),
-    "million_java_files": Dataset(_million_java_files),
+    "million_files": Dataset(_at_once((25, 4), (1000, 1000))),
+    "wide_files": Dataset(_at_once((2, 5), (5, 1000), columns=1000)),
+    "java_files": Dataset(
+        _at_once((2, 200), (many_files.DAYS, many_files.FILES_PER_DAY), block_bytes=_JAVA_BLOCK_BYTES)
+    ),
+    "million_java_files": Dataset(_at_once((25, 4), (1000, 1000), block_bytes=_JAVA_BLOCK_BYTES)),
     "hive_days": Dataset(_hive_days, "id", remote=False),
     "objects": Dataset(_objects, remote=False),
 }
