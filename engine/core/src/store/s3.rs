@@ -276,9 +276,9 @@ impl Bucket {
         if let Some(signer) = signer {
             let authorizer = AwsAuthorizer::new(&signer.credential, "s3", &self.settings.region);
             // TLS vouches for a body already, and a digest of it costs as much as to encrypt it.
-            let is_digested = ask.body.content_length() == 0 || url.scheme() != "https";
-            let digest = is_digested.then(|| digest(&ask.body));
-            let authorizer = authorizer.with_sign_payload(is_digested);
+            let is_empty = ask.body.content_length() == 0; // its digest is known
+            let digest = (!is_empty && url.scheme() != "https").then(|| digest(&ask.body));
+            let authorizer = authorizer.with_sign_payload(is_empty || digest.is_some());
             let digest = digest.as_ref().map(|digest| digest.as_ref());
             authorizer.try_authorize(&mut request, digest).map_err(|_| unmade("signature"))?;
         }

@@ -30,9 +30,8 @@ struct Outlet(Arc<Mutex<Pieces>>);
 #[derive(Default)]
 struct Pieces {
     full: VecDeque<PutPayload>,
-    /// The piece that is not full yet, and its bytes with those that are gathered
+    /// Of the piece that is not full yet, but for what is gathered
     next: Vec<Bytes>,
-    bytes: usize,
     gathered: Vec<u8>,
     /// Bytes of the file so far
     length: u64,
@@ -61,7 +60,7 @@ impl Pieces {
             return count as usize;
         }
         let before_pages = self.due.front().map_or(u64::MAX, |(start, _)| start.saturating_sub(self.length));
-        let count = before_pages.min(bytes.len().min(PIECE_BYTES - self.bytes) as u64) as usize;
+        let count = before_pages.min(bytes.len().min(self.room()) as u64) as usize;
         self.gathered.extend_from_slice(&bytes[..count]);
         if self.gathered.len() >= GATHERED_BYTES {
             self.gather();
@@ -74,7 +73,7 @@ impl Pieces {
         self.placeholders += page.len() as u64;
         self.gather();
         while !page.is_empty() {
-            let part = page.split_to(page.len().min(PIECE_BYTES - self.bytes));
+            let part = page.split_to(page.len().min(self.room()));
             let length = part.len();
             self.next.push(part);
             self.grow(length);
@@ -87,10 +86,14 @@ impl Pieces {
         }
     }
 
+    /// Bytes that the piece lacks.
+    fn room(&self) -> usize {
+        PIECE_BYTES - (self.length % PIECE_BYTES as u64) as usize
+    }
+
     fn grow(&mut self, bytes: usize) {
-        self.bytes += bytes;
         self.length += bytes as u64;
-        if self.bytes == PIECE_BYTES {
+        if self.room() == PIECE_BYTES {
             self.close();
         }
     }
@@ -98,9 +101,8 @@ impl Pieces {
     /// The piece is as long as it will be.
     fn close(&mut self) {
         self.gather();
-        if self.bytes > 0 {
+        if !self.next.is_empty() {
             self.full.push_back(std::mem::take(&mut self.next).into_iter().collect());
-            self.bytes = 0;
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::error::{Error, Kind, Result};
 use crate::runtime::Cancel;
-use crate::store::{PutPayload, Store, Writer};
+use crate::store::{Store, Writer};
 use crate::write::encode::{Encoded, Encoder};
 use crate::write::fanout::Tuple;
 use crate::write::figures::figures;
@@ -37,9 +37,8 @@ pub(crate) struct Output<'a> {
     /// Locations of all files so far, by sequence number.
     begun: Vec<String>,
     finishing: JoinSet<Result<Finished>>,
-    /// Bytes of them that were not handed on before, and how many there may be
-    unsent: usize,
-    most_unsent: usize,
+    /// Bytes of them that were not handed on before
+    unsent: u64,
     done: Vec<(usize, String)>,
 }
 
@@ -47,7 +46,7 @@ pub(crate) struct Output<'a> {
 struct Finished {
     number: usize,
     described: String,
-    sent: usize,
+    sent: u64,
 }
 
 struct Open {
@@ -79,7 +78,6 @@ impl<'a> Output<'a> {
             begun: Vec::new(),
             finishing: JoinSet::new(),
             unsent: 0,
-            most_unsent: usize::try_from(request.memory_limit / 8).unwrap_or(usize::MAX),
             done: Vec::new(),
         }
     }
@@ -147,7 +145,7 @@ impl<'a> Output<'a> {
         if let Value::Object(members) = members {
             described.extend(members);
         }
-        let sent = whole.rest.iter().map(PutPayload::content_length).sum();
+        let sent = whole.rest.iter().map(|piece| piece.content_length() as u64).sum();
         self.unsent += sent;
         self.finishing.spawn_on(
             async move {
@@ -171,7 +169,7 @@ impl<'a> Output<'a> {
         while let Some(ended) = self.finishing.try_join_next() {
             self.take(ended)?;
         }
-        while self.finishing.len() > most || self.unsent > self.most_unsent {
+        while self.finishing.len() > most || self.unsent > self.request.memory_limit / 8 {
             let next = async { Ok(self.finishing.join_next().await) };
             match wait(&self.handle, self.cancel, next)? {
                 Some(ended) => self.take(ended)?,

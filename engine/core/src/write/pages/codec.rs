@@ -23,7 +23,7 @@ thread_local! {
 
 /// What compresses the pages of a chunk.
 pub(super) struct Compressor {
-    codec: Compression,
+    pub(super) codec: Compression,
     /// Whether the quick setting may be better; it never is for strings
     tries: bool,
     /// The encoding of the last page, and how many before it had it
@@ -35,10 +35,9 @@ pub(super) struct Compressor {
 
 impl Compressor {
     pub(super) fn new(codec: Compression, is_text: bool) -> Compressor {
-        let tries = matches!(codec, Compression::ZSTD(_));
         Compressor {
             codec,
-            tries: tries && !is_text,
+            tries: !is_text && matches!(codec, Compression::ZSTD(_)),
             last: None,
             is_quick: false,
             scratch: Vec::new(),

@@ -1,8 +1,8 @@
 //! Integers, floats, and whatever is stored as such: dates, times, decimals of up to 18 digits.
 //!
 //! For a dictionary a page's values are collected, then looked at in one pass each for extremes and positions; without one
-//! they go into the page at once. NaN is no extreme, and
-//! -0.0 is less than 0.0 (parquet.thrift, ColumnOrder, IEEE_754_TOTAL_ORDER). Must not know: levels, codecs.
+//! they go into the page at once. NaN is no extreme, and -0.0 is less than 0.0 (parquet.thrift, ColumnOrder,
+//! IEEE_754_TOTAL_ORDER). Must not know: levels, codecs.
 
 use std::ops::Range;
 

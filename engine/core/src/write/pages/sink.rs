@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use parquet::basic::{BoundaryOrder, Compression, Encoding, EncodingMask, PageType, Type};
+use parquet::basic::{BoundaryOrder, Encoding, EncodingMask, PageType, Type};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::file::metadata::{ColumnChunkMetaData, ColumnIndexBuilder, OffsetIndexBuilder, PageEncodingStats};
 use parquet::file::properties::WriterPropertiesPtr;
@@ -26,7 +26,6 @@ const MOST_HEADER_BYTES: usize = 64;
 /// The pages of a chunk.
 pub(super) struct Sink {
     descriptor: ColumnDescPtr,
-    codec: Compression,
     index_longest_bytes: Option<usize>,
     longest_bytes: Option<usize>,
     pages: VecDeque<Bytes>,
@@ -64,7 +63,6 @@ impl Sink {
         let codec = wish.compression(descriptor.path());
         Sink {
             descriptor: descriptor.clone(),
-            codec,
             index_longest_bytes: wish.column_index_truncate_length(),
             longest_bytes: wish.statistics_truncate_length(),
             pages: VecDeque::new(),
@@ -170,7 +168,7 @@ impl Sink {
         });
         let column_index = if self.index.valid() { Some(self.index.build().map_err(failed)?) } else { None };
         let metadata = ColumnChunkMetaData::builder(self.descriptor)
-            .set_compression(self.codec)
+            .set_compression(self.compressor.codec)
             .set_encodings_mask(EncodingMask::new_from_encodings(encodings.iter()))
             .set_page_encoding_stats(self.encodings)
             .set_total_compressed_size(self.length as i64)
