@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import subprocess
 import threading
@@ -95,22 +96,34 @@ def test_tasks_killed_at_random_moments(project: Project, make_table: Make) -> N
 
 
 def kill_tasks(runtime: subprocess.Popen[str], killed: list[int], count: int) -> None:
-    """Kill -9 a few of a runtime's tasks of the steps that are retried, at any moment of their lives."""
+    """Kill -9 a few of a runtime's tasks of the steps that are retried, each at a moment of its own life."""
     chance = random.Random(7)
+    ends: dict[int, float] = {}
     while runtime.poll() is None and len(killed) < count:
-        time.sleep(chance.uniform(0.3, 2.5))
-        try:
-            tasks = [each for each in psutil.Process(runtime.pid).children() if _step(each) in ("match", "join")]
-            if tasks:
-                chosen = chance.choice(tasks)
-                chosen.kill()
-                killed.append(chosen.pid)
-        except psutil.Error:
-            continue
+        for task in _retried(runtime):
+            now = time.monotonic()
+            if now >= ends.setdefault(task.pid, now + chance.uniform(0.0, 1.5)):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    task.kill()
+                    killed.append(task.pid)
+        time.sleep(0.02)
+
+
+def _retried(runtime: subprocess.Popen[str]) -> list[psutil.Process]:
+    """A runtime's tasks that live now, of the steps that are retried."""
+    try:
+        tasks = psutil.Process(runtime.pid).children()
+    except psutil.NoSuchProcess:
+        return []
+    return [each for each in tasks if _step(each) in ("match", "join")]
 
 
 def _step(task: psutil.Process) -> str | None:
-    words = task.cmdline()
+    """The step of a task; None of a process that has just ended, or is no task."""
+    try:
+        words = task.cmdline()
+    except psutil.NoSuchProcess:
+        return None
     return words[words.index("step") + 1] if "step" in words else None
 
 
