@@ -9,6 +9,7 @@ use futures::{StreamExt, TryStreamExt};
 use crate::error::{Error, Kind, Result};
 use crate::fetch::Budget;
 use crate::load::column::Column;
+use crate::load::later::{Later, Portion};
 use crate::load::open::{Group, OpenFile};
 use crate::load::{Context, laid_out};
 use crate::metrics::Fetched;
@@ -25,8 +26,10 @@ const UNIT_BYTES: u64 = 16 << 20;
 /// with equal ones the first is decoded when nearly all have come, and the cores wait until then.
 const FIRST_UNIT_BYTES: u64 = 1 << 20;
 const UNITS_A_SIZE: usize = 4;
-/// Units under way at once, beside the budget of bytes in flight.
-const CONCURRENT_UNITS: usize = 12;
+/// Units under way at once are as many as the budget of bytes in flight holds, but not fewer than this
+const LEAST_UNITS: u64 = 12;
+/// and not more.
+const MOST_UNITS: u64 = 64;
 /// Memory a nested value takes beside its encoded size, a guess for the limit only.
 const NESTED_FACTOR: u64 = 3;
 
@@ -35,55 +38,94 @@ const IN_FLIGHT_SHARE: u64 = 8;
 /// but not less than this: they keep the network busy.
 const LEAST_IN_FLIGHT_BYTES: u64 = 64 << 20;
 
-/// Some columns of one row group, fetched together.
-struct Unit {
+/// What is fetched together.
+enum Unit {
+    Columns(Columns),
+    File(Later, Vec<ColumnPart>),
+}
+
+/// Some columns of one row group.
+struct Columns {
     group: Arc<Group>,
     columns: Vec<Column>,
     bytes: u64,
 }
 
-/// Fills every part: `parts[column][group]`.
-pub(crate) async fn fill(context: &Arc<Context>, groups: Vec<Group>, parts: Vec<Vec<ColumnPart>>) -> Result<()> {
-    let groups: Vec<Arc<Group>> = groups.into_iter().map(Arc::new).collect();
+impl Unit {
+    fn bytes(&self) -> u64 {
+        match self {
+            Unit::Columns(unit) => unit.bytes,
+            Unit::File(later, _) => later.bytes,
+        }
+    }
+
+    fn bytes_in_flight(&self) -> u64 {
+        match self {
+            Unit::Columns(unit) => unit.columns.iter().map(Column::bytes_in_flight).sum(),
+            Unit::File(later, _) => later.bytes,
+        }
+    }
+
+    async fn run(self, context: &Arc<Context>) -> Result<()> {
+        context.cancel.check()?;
+        match self {
+            Unit::Columns(unit) => run_columns(context, unit).await,
+            Unit::File(later, parts) => {
+                let group = later.open(context).await?;
+                let columns: Vec<Column> = columns_of(context, &group, parts).collect();
+                let bytes = columns.iter().map(Column::bytes).sum();
+                context.progress.add(later.bytes.saturating_sub(bytes));
+                run_columns(context, Columns { group, columns, bytes }).await
+            }
+        }
+    }
+}
+
+/// Fills every part: `parts[column][portion]`.
+pub(crate) async fn fill(context: &Arc<Context>, portions: Vec<Portion>, parts: Vec<Vec<ColumnPart>>) -> Result<()> {
     let mut by_column: Vec<_> = parts.into_iter().map(Vec::into_iter).collect();
     let mut units = Vec::new();
-    for group in &groups {
+    for portion in portions {
         let row = by_column.iter_mut().map(Iterator::next).collect::<Option<Vec<_>>>();
         let row = row.ok_or_else(|| Error::new(Kind::Internal, "a row group without its column parts"))?;
-        let columns = row.into_iter().enumerate().map(|(index, part)| Column {
-            context: Arc::clone(context),
-            group: Arc::clone(group),
-            index,
-            part,
-        });
-        plan_units(group, columns, &mut units);
+        match portion {
+            Portion::Group(group) => plan_units(&group, columns_of(context, &group, row), &mut units),
+            Portion::Later(later) => units.push(Unit::File(later, row)),
+        }
     }
-    context.progress.announce(units.iter().map(|unit| unit.bytes).sum());
-    let bytes: u64 = units.iter().map(|unit| unit.bytes).sum();
-    let in_flight = Budget::new((bytes / IN_FLIGHT_SHARE).max(LEAST_IN_FLIGHT_BYTES).min(context.request.in_flight));
+    let bytes: u64 = units.iter().map(Unit::bytes).sum();
+    context.progress.announce(bytes);
+    let in_flight = (bytes / IN_FLIGHT_SHARE).max(LEAST_IN_FLIGHT_BYTES).min(context.request.in_flight);
+    let at_once = (in_flight * units.len() as u64 / bytes.max(1)).clamp(LEAST_UNITS, MOST_UNITS);
+    let in_flight = Budget::new(in_flight);
     let work = units.into_iter().map(|unit| {
         let (context, in_flight) = (Arc::clone(context), in_flight.clone());
         crate::runtime::spawn(async move {
-            let _held = in_flight.acquire(unit.columns.iter().map(Column::bytes_in_flight).sum()).await?;
-            run_unit(context, unit).await
+            let _held = in_flight.acquire(unit.bytes_in_flight()).await?;
+            unit.run(&context).await
         })
     });
-    futures::stream::iter(work).buffer_unordered(CONCURRENT_UNITS).try_collect::<Vec<()>>().await?;
+    futures::stream::iter(work).buffer_unordered(at_once as usize).try_collect::<Vec<()>>().await?;
     Ok(())
 }
 
+fn columns_of(context: &Arc<Context>, group: &Arc<Group>, parts: Vec<ColumnPart>) -> impl Iterator<Item = Column> {
+    let column = move |(index, part)| Column { context: Arc::clone(context), group: Arc::clone(group), index, part };
+    parts.into_iter().enumerate().map(column)
+}
+
 fn plan_units(group: &Arc<Group>, columns: impl Iterator<Item = Column>, units: &mut Vec<Unit>) {
-    let empty = || Unit { group: Arc::clone(group), columns: Vec::new(), bytes: 0 };
+    let empty = || Columns { group: Arc::clone(group), columns: Vec::new(), bytes: 0 };
     let mut unit = empty();
     for column in columns {
         let bytes = column.bytes();
         if unit.bytes > 0 && unit.bytes + bytes > unit_bytes(units.len()).min(column.context.request.in_flight) {
-            units.push(std::mem::replace(&mut unit, empty()));
+            units.push(Unit::Columns(std::mem::replace(&mut unit, empty())));
         }
         unit.bytes += bytes;
         unit.columns.push(column);
     }
-    units.push(unit);
+    units.push(Unit::Columns(unit));
 }
 
 fn unit_bytes(position: usize) -> u64 {
@@ -91,9 +133,8 @@ fn unit_bytes(position: usize) -> u64 {
     (FIRST_UNIT_BYTES << doublings).min(UNIT_BYTES)
 }
 
-async fn run_unit(context: Arc<Context>, unit: Unit) -> Result<()> {
-    context.cancel.check()?;
-    let Unit { group, columns, bytes } = unit;
+async fn run_columns(context: &Context, unit: Columns) -> Result<()> {
+    let Columns { group, columns, bytes } = unit;
     let (streamed, together): (Vec<Column>, Vec<Column>) = columns.into_iter().partition(Column::is_streamed);
     let streamed_bytes: u64 = streamed.iter().map(Column::bytes).sum();
     let indexes = read_indexes(&group, &streamed).await?;
@@ -116,8 +157,9 @@ async fn read_indexes(group: &Group, columns: &[Column]) -> Result<Vec<Option<By
 }
 
 /// What is known of the parts of a column whose type in the result is `target`.
-pub(crate) fn shapes(context: &Context, groups: &[Group], column: usize, target: &DataType) -> Vec<PartShape> {
-    let shape = |group: &Group| {
+pub(crate) fn shapes(context: &Context, portions: &[Portion], column: usize, target: &DataType) -> Vec<PartShape> {
+    let shape = |portion: &Portion| {
+        let Portion::Group(group) = portion else { return PartShape { rows: portion.rows(), elements: None } };
         let mapping = &group.file.mapping;
         let elements = match mapping.columns.get(column) {
             _ if context.request.reference || group.kept.is_some() => None,
@@ -129,7 +171,7 @@ pub(crate) fn shapes(context: &Context, groups: &[Group], column: usize, target:
         };
         PartShape { rows: group.rows(), elements }
     };
-    groups.iter().map(shape).collect()
+    portions.iter().map(shape).collect()
 }
 
 /// Reads the chunks of some leaves of a row group.
@@ -145,21 +187,15 @@ pub(crate) async fn read_chunks(file: &OpenFile, row_group: usize, leaves: &[usi
 }
 
 /// Refuses a load whose columns would not fit the memory limit, before anything is allocated.
-pub(crate) fn check_memory(context: &Context, groups: &[Group]) -> Result<()> {
+pub(crate) fn check_memory(context: &Context, portions: &[Portion]) -> Result<()> {
     let schema = laid_out(&context.request.wanted.schema, &context.request);
     let mut needed: u64 = 0;
-    for group in groups {
-        let rows = group.rows() as u64;
-        let share = |bytes: u64| if group.kept.is_some() { 0 } else { bytes };
+    for portion in portions {
+        let rows = portion.rows() as u64;
+        let is_part = matches!(portion, Portion::Group(group) if group.kept.is_some());
+        let share = |bytes: u64| if is_part { 0 } else { bytes };
         for (index, field) in schema.fields().iter().enumerate() {
-            let encoded: u64 = group
-                .leaves(index)
-                .iter()
-                .map(|leaf| {
-                    let column = group.file.mapping.reader.metadata().row_group(group.index).column(*leaf);
-                    u64::try_from(column.uncompressed_size()).unwrap_or(0)
-                })
-                .sum();
+            let encoded = encoded_bytes(portion, index);
             let bytes = match fixed_width(field.data_type()) {
                 Some(width) => rows.saturating_mul(width as u64),
                 None if matches!(field.data_type(), DataType::Dictionary(_, _)) => {
@@ -178,6 +214,14 @@ pub(crate) fn check_memory(context: &Context, groups: &[Group]) -> Result<()> {
     let message = format!("the result needs about {} MiB, the limit is {} MiB", needed >> 20, limit >> 20);
     Err(Error::new(Kind::MemoryLimit, message)
         .hint("name fewer columns, filter, load in shards, or raise memory_limit"))
+}
+
+/// Bytes of a column's pages; of a file that is not open yet nothing is known of them.
+fn encoded_bytes(portion: &Portion, column: usize) -> u64 {
+    let Portion::Group(group) = portion else { return 0 };
+    let row_group = group.file.mapping.reader.metadata().row_group(group.index);
+    let bytes = |leaf: &usize| u64::try_from(row_group.column(*leaf).uncompressed_size()).unwrap_or(0);
+    group.leaves(column).iter().map(bytes).sum()
 }
 
 /// What a load's fetcher counted.

@@ -22,6 +22,7 @@ mod doubt;
 mod estimate;
 mod foreign;
 mod held;
+mod later;
 mod leaves;
 mod metadata;
 mod open;
@@ -45,6 +46,7 @@ use crate::fetch::{Budget, Fetcher};
 use crate::frame::{Frame, StringLayout, strings as layout};
 use crate::iceberg::predicate::Predicate;
 use crate::load::deletes::Deletes;
+use crate::load::later::{Counts, Portion, portions};
 use crate::metrics::{LoadMetrics, Progress};
 use crate::parquet::columns::ColumnTarget;
 use crate::parquet::fill::Limits;
@@ -70,6 +72,7 @@ pub(crate) struct Context {
     progress: Arc<Progress>,
     metrics: LoadMetrics,
     account: Account,
+    counts: Counts,
 }
 
 impl Context {
@@ -90,6 +93,7 @@ impl Context {
             cancel: cancel.clone(),
             progress: Arc::clone(progress),
             metrics: LoadMetrics::default(),
+            counts: Counts::unused(),
         }
     }
 
@@ -105,6 +109,7 @@ impl Context {
             cancel: self.cancel.clone(),
             progress: Arc::clone(&self.progress),
             metrics: LoadMetrics::default(),
+            counts: Counts::unused(),
         }
     }
 
@@ -189,21 +194,44 @@ pub async fn load(
     cancel: &Cancel,
     progress: &Arc<Progress>,
 ) -> Result<Frame> {
+    let counts = Counts::of(&request, &predicate, &files);
+    let believed = counts.are_believed();
+    let mut context = Arc::new(Context { counts, ..Context::new(store, request, predicate, cancel, progress) });
+    let mut loaded = attempt(&context, &files).await;
+    if loaded.is_err() && believed && !context.counts.are_believed() {
+        context = Arc::new(context.beside(Arc::clone(&context.request), Predicate::True));
+        loaded = attempt(&context, &files).await;
+    }
+    let frame = loaded?;
+    let metrics = context.metrics.to_json(&frame, columns::fetched(&context.fetcher), context.request.threads);
+    Ok(frame.with_metrics(metrics))
+}
+
+/// One load. Where counts are believed it ends at a file that is not as counted.
+async fn attempt(context: &Arc<Context>, files: &[FileTask]) -> Result<Frame> {
+    if !context.counts.are_believed() {
+        return assemble(context, portions(wanted_groups(context, files).await?)).await;
+    }
     let started = Instant::now();
-    let context = Arc::new(Context::new(store, request, predicate, cancel, progress));
-    let (mut groups, deletes) = futures::try_join!(open::open(&context, &files), deletes::read(&context, &files))?;
+    let portions = later::split(context, files).await?;
+    context.metrics.stage("open", started.elapsed());
+    assemble(context, portions).await
+}
+
+/// Stages 1 and 2: the groups of these files, with the rows that are wanted.
+async fn wanted_groups(context: &Arc<Context>, files: &[FileTask]) -> Result<Vec<open::Group>> {
+    let started = Instant::now();
+    let (mut groups, deletes) = futures::try_join!(open::open(context, files), deletes::read(context, files))?;
     context.metrics.stage("open", started.elapsed());
     if context.predicate != Predicate::True || !deletes.is_empty() {
         let selecting = Instant::now();
-        groups = surviving(&context, &Arc::new(deletes), groups).await?;
+        groups = surviving(context, &Arc::new(deletes), groups).await?;
         context.metrics.stage("select", selecting.elapsed());
     }
     if let Some(limit) = context.request.limit {
         open::cut(&mut groups, limit);
     }
-    let frame = assemble(&context, groups).await?;
-    let metrics = context.metrics.to_json(&frame, columns::fetched(&context.fetcher), context.request.threads);
-    Ok(frame.with_metrics(metrics))
+    Ok(groups)
 }
 
 /// Stage 2: the groups with the rows that row deletes and the filter leave.
@@ -219,20 +247,20 @@ async fn surviving(
     deletes::apply_values(context, Arc::clone(deletes), groups).await
 }
 
-/// Stages 3 and 4: the rows of these groups as one frame.
-async fn assemble(context: &Arc<Context>, groups: Vec<open::Group>) -> Result<Frame> {
+/// Stages 3 and 4: the rows of these portions as one frame.
+async fn assemble(context: &Arc<Context>, portions: Vec<Portion>) -> Result<Frame> {
     let decoding = Instant::now();
-    let total = groups.iter().map(open::Group::rows).sum();
-    columns::check_memory(context, &groups)?;
+    let total = portions.iter().map(Portion::rows).sum();
+    columns::check_memory(context, &portions)?;
     let mut targets = Vec::new();
     let mut parts = Vec::new();
     for (index, field) in laid_out(&context.request.wanted.schema, &context.request).fields().iter().enumerate() {
-        let shapes = columns::shapes(context, &groups, index, field.data_type());
+        let shapes = columns::shapes(context, &portions, index, field.data_type());
         let (target, column_parts) = ColumnTarget::new(Arc::clone(field), &shapes, &context.account)?;
         targets.push(target);
         parts.push(column_parts);
     }
-    columns::fill(context, groups, parts).await?;
+    columns::fill(context, portions, parts).await?;
     let threads = context.request.threads;
     let finish = move || targets.into_iter().map(|target| target.finish(threads)).collect::<Result<Vec<ArrayRef>>>();
     let arrays = context.compute(finish).await?;

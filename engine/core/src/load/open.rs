@@ -111,15 +111,21 @@ impl Group {
 
 /// Opens every file; the row groups come in the files' order.
 pub(crate) async fn open(context: &Arc<Context>, files: &[FileTask]) -> Result<Vec<Group>> {
+    Ok(by_file(context, files).await?.into_iter().flatten().collect())
+}
+
+/// The same, each file's row groups apart.
+pub(crate) async fn by_file(context: &Arc<Context>, files: &[FileTask]) -> Result<Vec<Vec<Group>>> {
     let opened: Vec<_> = files.iter().map(|task| open_one(context, task.clone())).collect();
     let opened = futures::stream::iter(opened);
     let opened: Vec<OpenFile> = opened.buffered(CONCURRENT_FOOTERS).try_collect().await?;
-    let mut groups = Vec::new();
-    for file in opened {
-        context.metrics.files.add(1);
-        add_groups(context, Arc::new(file), &mut groups)?;
-    }
-    Ok(groups)
+    context.metrics.files.add(opened.len() as u64);
+    opened.into_iter().map(|file| groups(context, &Arc::new(file))).collect()
+}
+
+/// Bytes that a file has at most of which all is wanted, to come in one request.
+pub(crate) fn whole_bytes(context: &Context) -> u64 {
+    WHOLE_FILE_BYTES.min(context.request.in_flight / CONCURRENT_FOOTERS as u64)
 }
 
 async fn open_one(context: &Arc<Context>, mut task: FileTask) -> Result<OpenFile> {
@@ -128,7 +134,7 @@ async fn open_one(context: &Arc<Context>, mut task: FileTask) -> Result<OpenFile
     let object = PinnedObject::new(context.store.clone(), task.location.as_str(), task.size);
     let mut object = object.with_fetcher(context.fetcher.clone());
     if context.request.all_columns && context.request.limit.is_none() && context.predicate == Predicate::True {
-        object = object.with_whole_bytes(WHOLE_FILE_BYTES.min(context.request.in_flight / CONCURRENT_FOOTERS as u64));
+        object = object.with_whole_bytes(whole_bytes(context));
     }
     let foreign::Opened { footer, made } = foreign::open(context, &object).await?;
     let place = |error: Error| error.at(&task.location);
@@ -145,8 +151,9 @@ async fn open_one(context: &Arc<Context>, mut task: FileTask) -> Result<OpenFile
     })
 }
 
-fn add_groups(context: &Context, file: Arc<OpenFile>, groups: &mut Vec<Group>) -> Result<()> {
+fn groups(context: &Context, file: &Arc<OpenFile>) -> Result<Vec<Group>> {
     let metadata = file.mapping.reader.metadata();
+    let mut groups = Vec::new();
     let mut next_row = 0;
     for (index, row_group) in metadata.row_groups().iter().enumerate() {
         let rows = usize::try_from(row_group.num_rows()).map_err(|_| {
@@ -162,7 +169,7 @@ fn add_groups(context: &Context, file: Arc<OpenFile>, groups: &mut Vec<Group>) -
         if rows == 0 || !file.task.holds(starts) {
             continue;
         }
-        let leaf = |id: i32| leaf_source(&file, id);
+        let leaf = |id: i32| leaf_source(file, id);
         if context.predicate != Predicate::True
             && !may_match(&context.predicate, metadata.file_metadata(), row_group, &leaf)
         {
@@ -170,9 +177,9 @@ fn add_groups(context: &Context, file: Arc<OpenFile>, groups: &mut Vec<Group>) -
             continue;
         }
         context.metrics.row_groups.add(1);
-        groups.push(Group { file: Arc::clone(&file), index, first_row, kept: None, total: rows, held: None });
+        groups.push(Group { file: Arc::clone(file), index, first_row, kept: None, total: rows, held: None });
     }
-    Ok(())
+    Ok(groups)
 }
 
 pub(crate) fn leaf_source(file: &OpenFile, id: i32) -> LeafSource {

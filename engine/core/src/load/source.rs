@@ -28,6 +28,8 @@ pub struct FileTask {
     pub location: String,
     /// Its size in bytes, where known
     pub size: Option<u64>,
+    /// Its rows, as the table's metadata counts them
+    pub rows: Option<usize>,
     /// Only row groups that begin in this range of bytes; None for all
     pub part: Option<std::ops::Range<u64>>,
     /// Identity partition values by source field id, one row each
@@ -71,7 +73,8 @@ impl FileTask {
         let identity = identity_fields(list.specs_json())?;
         let (locations, spec_ids, partitions) = (list.locations()?, list.spec_ids()?, list.partitions()?);
         let (sizes, starts, lengths) = (list.int64("file_size")?, list.int64("start")?, list.int64("length")?);
-        let (sequence, first_row_ids) = (list.int64("sequence_number")?, list.int64("first_row_id")?);
+        let (counts, sequence) = (list.int64("record_count")?, list.int64("sequence_number")?);
+        let first_row_ids = list.int64("first_row_id")?;
         let changes = if list.is_of_changes() { Some((list.text(CHANGE)?, list.int64(CHANGED_BY)?)) } else { None };
         let mut tasks = Vec::with_capacity(list.len());
         for row in 0..list.len() {
@@ -89,6 +92,7 @@ impl FileTask {
             tasks.push(FileTask {
                 location: locations.value(row).to_string(),
                 size,
+                rows: counts.is_valid(row).then(|| counts.value(row)).and_then(|rows| usize::try_from(rows).ok()),
                 part,
                 partition,
                 tuple: Some(partitions.slice(row, 1)),

@@ -20,6 +20,7 @@ use crate::fetch::{Budget, Fetcher};
 use crate::frame::{Frame, StringLayout, strings as layout};
 use crate::iceberg::predicate::Predicate;
 use crate::load::deletes::{self, Deletes};
+use crate::load::later::portions;
 use crate::load::open::{self, Group};
 use crate::load::windows::{Bounds, Window, Windows};
 use crate::load::{CONCURRENT_REQUESTS, Context, FileTask, LoadRequest, assemble, held, laid_out, surviving};
@@ -311,7 +312,7 @@ impl Planner {
         let place = Arc::clone(&self.places).acquire_owned().await.map_err(stopped)?;
         let context = Arc::new(self.context_of_window());
         let (groups, encoded) = (window.groups, window.encoded);
-        let task = tokio::spawn(async move { assemble(&context, groups).await });
+        let task = tokio::spawn(async move { assemble(&context, portions(groups)).await });
         let loading = Loading { task: Ending(task), place, encoded };
         self.sender.send(Ok(loading)).await.map_err(|_| Error::new(Kind::Cancelled, "cancelled"))
     }

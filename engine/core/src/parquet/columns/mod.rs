@@ -125,6 +125,11 @@ fn ends_width(data_type: &DataType) -> Option<usize> {
     }
 }
 
+/// Whether rows alone tell a column's memory, or else nothing is gained by knowing more before it is decoded.
+pub fn is_laid_out_by_rows(data_type: &DataType) -> bool {
+    ends_width(data_type).is_none()
+}
+
 impl ColumnTarget {
     /// Memory for a column, and its parts. Lists of numbers are written in place only if every part's elements are
     /// known; else they are joined like other nested values.
