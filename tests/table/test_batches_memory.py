@@ -34,7 +34,7 @@ CODE = """
         sizes += frame.size
     print(json.dumps({"rows": rows, "sizes": sizes, "peak": peak() - before}))
 """
-ROWS = 1_500_000
+ROWS = 1_800_000
 
 
 @pytest.fixture(scope="module")

@@ -216,7 +216,8 @@ def test_refs_and_logs_that_lead_nowhere(folder: Path) -> None:
     assert opened(folder).load().num_rows == 6
 
 
-def test_a_row_count_that_is_not_the_files(folder: Path) -> None:
+@pytest.mark.parametrize("count", [0, 2, 7, 1 << 20, 1 << 40])
+def test_a_row_count_that_is_not_the_files(folder: Path, count: int) -> None:
     """Footers have the last word on how long a column is, whatever a manifest claims within reason."""
-    change_manifests(folder, of_file(record_count=1 << 40))
+    change_manifests(folder, of_file(record_count=count))
     assert pyarrow.table(opened(folder).load()).num_rows == 6

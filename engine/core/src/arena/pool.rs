@@ -20,6 +20,9 @@ const LARGEST_LOAN_BYTES: usize = 16 << 20;
 const SMALL_LOAN_BYTES: usize = 2 << 20;
 /// More mappings than this are not kept: a search walks over all of them.
 const LONGEST: usize = 4095;
+/// Of what a [`Tight`] lets wait, one mapping is at most this fraction: a few large ones would push out all small ones,
+/// and are the cheaper to make anew.
+const LARGEST_TIGHT_SHARE: usize = 4;
 /// The list of them, with one more that just came, is no mapping itself: the pool would wait for its own lock.
 const _: () = assert!((LONGEST + 1).next_power_of_two() * size_of::<Mapping>() < super::memory::MAPPED_FROM_BYTES);
 
@@ -159,11 +162,15 @@ impl Pool {
         Some(found)
     }
 
-    /// Returns what the bound leaves no place for: the oldest.
+    /// Returns what the bound leaves no place for: the oldest, or what is too large where the bound is tight.
     fn put(&mut self, mapping: Mapping, bound: usize) -> Vec<Mapping> {
+        let tight = self.bounds.iter().copied().min().unwrap_or(usize::MAX);
+        if mapping.length() > tight / LARGEST_TIGHT_SHARE {
+            return vec![mapping];
+        }
         self.bytes += mapping.length();
         self.waiting.push(mapping);
-        self.trim(self.bounds.iter().copied().fold(bound, usize::min))
+        self.trim(bound.min(tight))
     }
 
     fn trim(&mut self, bound: usize) -> Vec<Mapping> {
@@ -201,7 +208,8 @@ mod tests {
         assert_eq!(surplus.iter().map(Mapping::length).collect::<Vec<_>>(), [8 << 20], "the oldest goes first");
         assert!(pool.put(mapping(64 << 20), 32 << 20).len() == 2 && pool.bytes == 0);
         pool.bounds = vec![16 << 20, 8 << 20];
-        assert!(pool.put(mapping(8 << 20), 32 << 20).is_empty());
-        assert_eq!(pool.put(mapping(2 << 20), 32 << 20).len(), 1, "the tightest bound counts");
+        assert_eq!(pool.put(mapping(4 << 20), 32 << 20).len(), 1, "too large for the tightest bound");
+        (0..4).for_each(|_| assert!(pool.put(mapping(2 << 20), 32 << 20).is_empty()));
+        assert_eq!(pool.put(mapping(1 << 20), 32 << 20).len(), 1, "the tightest bound counts");
     }
 }

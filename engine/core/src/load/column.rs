@@ -101,7 +101,7 @@ impl Column {
         let (context, group, column, place) =
             (Arc::clone(&self.context), Arc::clone(&self.group), self.index, self.place());
         let named = |error: Error| error.context(label(&context, &group, column)).at(&place);
-        self.copy_strings()?;
+        self.copy_strings();
         let mut decoder = match task(&context, &group, column).map(|task| direct(&task, self.part, context.limits())) {
             Some(Ok(decoder)) => decoder,
             Some(Err(part)) => return Column { part: *part, context, group, index: column }.whole().await,
@@ -155,7 +155,7 @@ impl Column {
     }
 
     fn fill_now(mut self, chunks: &Chunks) -> Result<()> {
-        self.copy_strings()?;
+        self.copy_strings();
         let lineage = self.lineage();
         let Column { context, group, index, mut part } = self;
         let named = |error: Error| error.context(label(&context, &group, index));
@@ -184,10 +184,11 @@ impl Column {
         part.finish().map_err(named)
     }
 
-    fn copy_strings(&mut self) -> Result<()> {
-        match &self.group.kept {
-            Some(kept) if kept.is_part || kept.rows < self.group.total / COPY_STRINGS_BELOW => self.part.copy_strings(),
-            _ => Ok(()),
+    fn copy_strings(&mut self) {
+        if let Some(kept) = &self.group.kept
+            && (kept.is_part || kept.rows < self.group.total / COPY_STRINGS_BELOW)
+        {
+            self.part.copy_strings();
         }
     }
 

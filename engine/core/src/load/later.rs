@@ -2,8 +2,8 @@
 //!
 //! A small file comes in one request, footer and all. Were all of them opened first, either all their bytes would have to
 //! wait in memory or each would be asked for twice. Where the table's metadata counts their rows, nothing else of their
-//! footers is needed to lay the result out ([`Portion::Later`]). A file that is not as counted, or has several row groups,
-//! ends the attempt; the load begins again and opens every file first ([`Context::counts`](super::Context)).
+//! footers is needed to lay the result out ([`Portion::Later`]). A file that is not as counted or has several row groups,
+//! or counts that no memory is enough for, end the attempt; the load begins again and opens every file first ([`Counts`]).
 //!
 //! Must not know: columns, how bytes travel. Neighbours: [`super::open`] opens, [`super::columns`] decodes.
 
@@ -53,6 +53,11 @@ impl Counts {
     pub fn are_believed(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+
+    /// They are not any more: a file or the memory there is says otherwise.
+    pub fn doubt(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
 }
 
 impl Portion {
@@ -98,7 +103,7 @@ impl Later {
         match groups.pop() {
             Some(group) if groups.is_empty() && group.rows() == self.rows => Ok(Arc::new(group)),
             _ => {
-                context.counts.0.store(false, Ordering::Relaxed);
+                context.counts.doubt();
                 let message = format!("not the one row group of {} rows that the table's metadata counts", self.rows);
                 Err(Error::new(Kind::ParquetDecoding, message).at(&self.task.location))
             }

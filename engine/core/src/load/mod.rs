@@ -48,7 +48,7 @@ use crate::iceberg::predicate::Predicate;
 use crate::load::deletes::Deletes;
 use crate::load::later::{Counts, Portion, portions};
 use crate::metrics::{LoadMetrics, Progress};
-use crate::parquet::columns::ColumnTarget;
+use crate::parquet::columns::{ColumnPart, ColumnTarget};
 use crate::parquet::fill::Limits;
 use crate::runtime::Cancel;
 use crate::store::Store;
@@ -251,15 +251,7 @@ async fn surviving(
 async fn assemble(context: &Arc<Context>, portions: Vec<Portion>) -> Result<Frame> {
     let decoding = Instant::now();
     let total = portions.iter().map(Portion::rows).sum();
-    columns::check_memory(context, &portions)?;
-    let mut targets = Vec::new();
-    let mut parts = Vec::new();
-    for (index, field) in laid_out(&context.request.wanted.schema, &context.request).fields().iter().enumerate() {
-        let shapes = columns::shapes(context, &portions, index, field.data_type());
-        let (target, column_parts) = ColumnTarget::new(Arc::clone(field), &shapes, &context.account)?;
-        targets.push(target);
-        parts.push(column_parts);
-    }
+    let (targets, parts) = room(context, &portions).inspect_err(|_| context.counts.doubt())?;
     columns::fill(context, portions, parts).await?;
     let threads = context.request.threads;
     let finish = move || targets.into_iter().map(|target| target.finish(threads)).collect::<Result<Vec<ArrayRef>>>();
@@ -272,6 +264,17 @@ async fn assemble(context: &Arc<Context>, portions: Vec<Portion>) -> Result<Fram
         // Only strings inside of lists, structs and maps are left.
         StringLayout::LargeString => frame.cast_strings(StringLayout::LargeString, context.request.threads),
     }
+}
+
+/// Memory for every column of the result, and the parts of each: `parts[column][portion]`.
+fn room(context: &Context, portions: &[Portion]) -> Result<(Vec<ColumnTarget>, Vec<Vec<ColumnPart>>)> {
+    columns::check_memory(context, portions)?;
+    let schema = laid_out(&context.request.wanted.schema, &context.request);
+    let column = |(index, field): (usize, &FieldRef)| {
+        let shapes = columns::shapes(context, portions, index, field.data_type());
+        ColumnTarget::new(Arc::clone(field), &shapes, &context.account)
+    };
+    schema.fields().iter().enumerate().map(column).collect()
 }
 
 /// The schema that columns are decoded to: flat strings and dates in the layout that is wished. Dictionaries always hold

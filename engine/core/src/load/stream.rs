@@ -55,7 +55,7 @@ impl Shares {
     fn of(limit: u64, has_batch_rows: bool) -> Shares {
         // A group that cannot be held is fetched again for each of its parts, which takes memory too.
         let held = (limit / 4).max(LEAST_LIMIT_BYTES).min(limit / 2);
-        let window = limit / if has_batch_rows { 8 } else { 12 };
+        let window = limit / if has_batch_rows { 8 } else { 14 };
         Shares { window, held, pages: limit / 16, in_flight: limit / 16 }
     }
 }
@@ -121,7 +121,7 @@ impl Stream {
             return Err(Error::new(Kind::InvalidArgument, message).hint("memory_limit=256 << 20 keeps a network busy"));
         }
         let shares = Shares::of(limit, batch_rows.is_some());
-        let freed = Tight::new(usize::try_from(shares.window).unwrap_or(usize::MAX));
+        let freed = Tight::new(usize::try_from(shares.window * 5 / 4).unwrap_or(usize::MAX));
         request.in_flight = request.in_flight.min(shares.in_flight);
         let schema = Arc::new(shown(&request));
         let progress = Arc::new(Progress::default());

@@ -309,12 +309,11 @@ impl ColumnPart {
         self.advance(array.len())
     }
 
-    /// Copies long strings to memory of the part's own instead of keeping the pages they came in: for parts of which
-    /// only some rows are wanted. Must be called before the first row, or not at all.
-    pub fn copy_strings(&mut self) -> Result<()> {
-        match &mut self.store {
-            PartStore::Views(part) => part.copy_strings(),
-            _ => Ok(()),
+    /// Copies long strings to memory of the part's own instead of keeping the pages they came in with others: for parts
+    /// of which only some rows are wanted. Must be called before the first row, or not at all.
+    pub fn copy_strings(&mut self) {
+        if let PartStore::Views(part) = &mut self.store {
+            part.copy_strings();
         }
     }
 

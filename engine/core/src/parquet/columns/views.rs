@@ -1,8 +1,8 @@
 //! Strings as views: the views in the column's memory, their bytes wherever they were decoded to.
 //!
-//! A whole page of long strings is one piece of a [`Space`], and its views point into it: no value is copied. Of parts
-//! of which only some rows are wanted the long strings are copied instead ([`Pages::Copied`]), since a few rows must not
-//! keep whole pages alive. Must not know: encodings, files.
+//! A whole page of long strings is one piece of a [`Space`], and its views point into it: no value is copied. In parts
+//! of which only some rows are wanted the long strings of such pages are copied instead ([`Pages::Copied`]), since a few
+//! rows must not keep whole pages alive. Must not know: encodings, files.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +21,10 @@ pub const INLINE_BYTES: u32 = 12;
 
 /// Length and prefix of a long view (its low 64 bits).
 const SHORT_PART: u128 = u64::MAX as u128;
+/// Copied strings go to buffers of this length at first, each of the next twice as long as the one before,
+const FIRST_COPIES_BYTES: usize = 16 << 10;
+/// up to this: what the next part can use again when a frame is gone.
+const MOST_COPIES_BYTES: usize = 1 << 20;
 /// A view's offset has 32 bits, signed in some consumers.
 const LARGEST_BUFFER_BYTES: usize = 1 << 30;
 
@@ -43,11 +47,11 @@ pub struct ViewPart {
 pub(super) enum Pages {
     /// In the decoded pages themselves, nothing copied: address of each buffer -> its place in the column
     Shared(HashMap<usize, u32>),
-    /// In a buffer of the part's own, at this place in the column
-    Copied { place: u32, bytes: Vec<u8> },
+    /// In buffers of the part's own where a page holds rows that are not wanted; this is the last of them
+    Copied(Option<Space>),
 }
 
-/// Memory for the pages of a part, one after another.
+/// Memory for the pages of a part, or for strings copied out of them, one after another.
 pub struct Space {
     frozen: Frozen,
     slot: Slot,
@@ -56,6 +60,24 @@ pub struct Space {
 }
 
 impl Space {
+    fn new(length: usize, buffers: &Buffers, account: &Account) -> Result<Space> {
+        if length > i32::MAX as usize {
+            return Err(Error::new(Kind::Unsupported, "a page of strings of more than 2 GiB"));
+        }
+        let (frozen, slot) = Region::counted(length, account)?.whole()?;
+        Ok(Space { frozen, slot, used: 0, place: buffers.reserve(Buffer::default())? })
+    }
+
+    /// Hands in what views point into; nothing if none does.
+    fn close(self, buffers: &Buffers) -> Result<()> {
+        let Space { frozen, slot, used, place } = self;
+        drop(slot);
+        if used > 0 {
+            buffers.put(place, frozen.freeze()?.slice_with_length(0, used));
+        }
+        Ok(())
+    }
+
     /// Memory of the page: all that follows the pages before.
     pub fn page(&self) -> &[u8] {
         self.slot.get(self.used..).unwrap_or_default()
@@ -105,44 +127,47 @@ impl ViewPart {
         ViewPart { slot, pages: Pages::Shared(HashMap::new()), space: None, buffers, account }
     }
 
-    /// Copies long strings from now on. Before the first row, or not at all.
-    pub(super) fn copy_strings(&mut self) -> Result<()> {
-        self.pages = Pages::Copied { place: self.buffers.reserve(Buffer::default())?, bytes: Vec::new() };
-        Ok(())
+    /// Copies long strings of pages that hold other rows too, from now on. Before the first row, or not at all.
+    pub(super) fn copy_strings(&mut self) {
+        self.pages = Pages::Copied(None);
     }
 
-    /// Whether long strings are copied, so that pages need not outlive their decoding.
+    /// Whether such strings are copied, so that their pages need not outlive their decoding.
     pub fn copies(&self) -> bool {
-        matches!(self.pages, Pages::Copied { .. })
+        matches!(self.pages, Pages::Copied(_))
     }
 
     /// A long string copied: (place of its buffer, offset in it).
     fn copy(&mut self, value: &[u8]) -> Result<(u32, u32)> {
-        let Pages::Copied { place, bytes } = &mut self.pages else {
+        let Pages::Copied(last) = &mut self.pages else {
             return Err(Error::new(Kind::Internal, "strings of this part are not copied"));
         };
-        if bytes.len() + value.len() > LARGEST_BUFFER_BYTES {
-            self.buffers.put(*place, Buffer::from_vec(std::mem::take(bytes)));
-            *place = self.buffers.reserve(Buffer::default())?;
-        }
-        let offset = bytes.len() as u32;
-        bytes.extend_from_slice(value);
-        Ok((*place, offset))
+        let space = match last {
+            Some(space) if space.slot.len() - space.used >= value.len() => space,
+            last => {
+                let before = last.as_ref().map_or(0, |space| space.slot.len());
+                let size = (2 * before).clamp(FIRST_COPIES_BYTES, MOST_COPIES_BYTES).max(value.len());
+                if let Some(full) = last.take() {
+                    full.close(&self.buffers)?;
+                }
+                last.insert(Space::new(size, &self.buffers, &self.account)?)
+            }
+        };
+        let offset = space.offset();
+        space.page_mut(value.len()).copy_from_slice(value);
+        space.used += value.len();
+        Ok((space.place, offset))
     }
 
-    /// Memory for a page of `length` bytes; `rest` is about how many bytes of pages are still to come. To be given back
-    /// by [`ViewPart::put`] before the next is asked for.
+    /// Memory for a page of `length` bytes; `rest` is about how many bytes of the chunk's pages are still to come. To be
+    /// given back by [`ViewPart::put`] before the next is asked for.
     pub fn space(&mut self, length: usize, rest: usize) -> Result<Space> {
         if let Some(space) = self.space.take_if(|space| space.slot.len() - space.used >= length) {
             return Ok(space);
         }
         self.close_space()?;
-        let size = rest.min(LARGEST_BUFFER_BYTES).max(length);
-        if size > i32::MAX as usize {
-            return Err(Error::new(Kind::Unsupported, "a page of strings of more than 2 GiB"));
-        }
-        let (frozen, slot) = Region::counted(size, &self.account)?.whole()?;
-        Ok(Space { frozen, slot, used: 0, place: self.buffers.reserve(Buffer::default())? })
+        let rest = if self.copies() { 0 } else { rest }; // the part ends before the chunk does
+        Space::new(rest.min(LARGEST_BUFFER_BYTES).max(length), &self.buffers, &self.account)
     }
 
     /// Takes memory back, the first `length` bytes of its page kept: views point into them.
@@ -170,31 +195,24 @@ impl ViewPart {
     }
 
     fn close_space(&mut self) -> Result<()> {
-        if let Some(Space { frozen, slot, used, place }) = self.space.take() {
-            drop(slot);
-            if used > 0 {
-                self.buffers.put(place, frozen.freeze()?.slice_with_length(0, used));
-            }
-        }
-        Ok(())
+        self.space.take().map_or(Ok(()), |space| space.close(&self.buffers))
     }
 
     /// Forgets every row so far.
     pub(super) fn reset(&mut self) -> Result<()> {
         self.close_space()?;
-        if let Pages::Copied { bytes, .. } = &mut self.pages {
-            bytes.clear();
+        if let Pages::Copied(last) = &mut self.pages {
+            *last = None;
         }
         Ok(())
     }
 
     pub(super) fn finish(mut self) -> Result<()> {
         self.close_space()?;
-        if let Pages::Copied { place, mut bytes } = self.pages {
-            bytes.shrink_to_fit(); // it grew by doubling, and stays as long as the column
-            self.buffers.put(place, Buffer::from_vec(bytes));
+        match self.pages {
+            Pages::Copied(Some(last)) => last.close(&self.buffers),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Copies an array's views to rows from `row` on, pointing those that refer to a buffer at that buffer's place in

@@ -26,6 +26,8 @@ pub struct Scratch {
     pub rows: Vec<u8>,
     /// Whether this chunk's dictionary page came
     pub has_dictionary: bool,
+    /// Views of its strings point into memory that stays
+    pub are_words_kept: bool,
     /// The dictionary's values as the column holds them: of fixed width,
     pub dictionary: Vec<u8>,
     /// as views,

@@ -46,12 +46,16 @@ impl Text {
 }
 
 impl Decoder {
-    /// A dictionary of strings: as views where the column is views, else as places in the dictionary page.
+    /// A dictionary of strings: as views where the column is views, else as places in the dictionary page. A part that
+    /// copies strings keeps a dictionary too that is no longer than the part's views: many rows may share a few strings.
     pub fn words(&mut self, page: &Page<'_>, utf8: bool) -> Result<(), Refusal> {
         let (length, count) = (page.uncompressed, page.values);
         let mut memory = std::mem::take(&mut self.scratch.words);
+        let missing = self.part.missing();
         let mut space = match &mut self.part.store {
-            PartStore::Views(part) if !part.copies() => Some(part.space(length + PADDING, self.rest + PADDING)?),
+            PartStore::Views(part) if !part.copies() || length <= missing * VIEW_BYTES => {
+                Some(part.space(length + PADDING, self.rest + PADDING)?)
+            }
             _ => None,
         };
         let bytes = match &mut space {
@@ -65,6 +69,7 @@ impl Decoder {
             PartStore::Views(part) => {
                 let (place, base) = space.as_ref().map_or((0, 0), |space| (space.place(), space.offset()));
                 let bytes = space.as_ref().map_or(memory.as_slice(), Space::page);
+                self.scratch.are_words_kept = space.is_some();
                 self.scratch.views.resize(count, [0; VIEW_BYTES]);
                 let long = strings::views(&self.scratch.spans, bytes, place, base, &mut self.scratch.views)?;
                 if let Some(space) = space {
@@ -142,10 +147,11 @@ impl Decoder {
     /// Views of a page's strings.
     pub fn views(&mut self, page: &Page<'_>, rows: &PageRows, utf8: bool) -> Result<(), Refusal> {
         let (row, kept) = (self.part.written(), rows.kept());
-        let copies = matches!(&self.part.store, PartStore::Views(part) if part.copies());
+        let is_dictionary = page.encoding == Encoding::Dictionary;
+        let is_kept = if is_dictionary { self.scratch.are_words_kept } else { rows.wanted.is_none() };
+        let copies = !is_kept && matches!(&self.part.store, PartStore::Views(part) if part.copies());
         let text = self.text(page, rows, utf8, !copies)?;
         let present = text.present;
-        let is_dictionary = page.encoding == Encoding::Dictionary;
         let scratch = &mut *self.scratch;
         let PartStore::Views(part) = &mut self.part.store else { return Err(Refusal::Unsupported) };
         let target = part.slot.get_mut(row * VIEW_BYTES..(row + kept) * VIEW_BYTES).ok_or_else(too_many)?;
