@@ -41,7 +41,7 @@ const LEAST_IN_FLIGHT_BYTES: u64 = 64 << 20;
 /// What is fetched together.
 enum Unit {
     Columns(Columns),
-    File(Later, Vec<ColumnPart>),
+    File(Box<Later>, Vec<ColumnPart>),
 }
 
 /// Some columns of one row group.

@@ -22,7 +22,7 @@ pub(crate) enum Portion {
     /// A row group, or the rows of it that are left
     Group(Arc<Group>),
     /// A file that is yet to be opened
-    Later(Later),
+    Later(Box<Later>),
 }
 
 /// A file that comes whole, and the rows that the table's metadata counts in it.
@@ -77,7 +77,7 @@ pub(crate) fn portions(groups: Vec<Group>) -> Vec<Portion> {
 
 /// All of these files, in order: the small ones later, the others opened.
 pub(crate) async fn split(context: &Arc<Context>, files: &[FileTask]) -> Result<Vec<Portion>> {
-    let later: Vec<Option<Later>> = files.iter().map(|task| Later::of(context, task)).collect();
+    let later: Vec<Option<Box<Later>>> = files.iter().map(|task| Later::of(context, task)).collect();
     let first = files.iter().zip(&later).filter(|(_, later)| later.is_none());
     let first: Vec<FileTask> = first.map(|(task, _)| task.clone()).collect();
     let mut opened = open::by_file(context, &first).await?.into_iter();
@@ -90,11 +90,11 @@ pub(crate) async fn split(context: &Arc<Context>, files: &[FileTask]) -> Result<
 
 impl Later {
     /// The task, if it can wait.
-    fn of(context: &Context, task: &FileTask) -> Option<Later> {
+    fn of(context: &Context, task: &FileTask) -> Option<Box<Later>> {
         let (rows, bytes) = (task.rows?, task.size?);
         let is_small = bytes <= open::whole_bytes(context) && task.part.is_none();
         let waits = context.counts.are_believed() && is_small && rows > 0;
-        waits.then(|| Later { task: task.clone(), rows, bytes })
+        waits.then(|| Box::new(Later { task: task.clone(), rows, bytes }))
     }
 
     /// Opens it. An error, after which counts are not believed, if it is not as counted.

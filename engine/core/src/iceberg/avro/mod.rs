@@ -1,14 +1,16 @@
 //! Avro object container files -> columns. Our own reader, for what Iceberg writes; it skips what it is not asked for.
 //!
 //! [`schema`] parses the writer's schema, [`compile`] turns it and the wanted fields into a [`program`], [`codec`]
-//! decompresses blocks, the program appends to [`columns`]. Blocks stand for themselves, so a large file is decoded on
-//! several threads. [`records`] does the same for whole records with every type: data files. All lengths are checked
-//! against the bytes that are there, decompressed sizes against a budget. Must not know: manifests, stores. Neighbours: `manifests` and `manifest_list`.
+//! decompresses blocks ([`inflate`] short ones), the program appends to [`columns`]. Blocks stand for themselves, so a
+//! large file is decoded on several threads. [`records`] does the same for whole records with every type: data files. All
+//! lengths are checked against the bytes that are there, decompressed sizes against a budget. Must not know: manifests,
+//! stores. Neighbours: `manifests` and `manifest_list`.
 
 mod codec;
 mod columns;
 mod compile;
 mod cursor;
+mod inflate;
 mod program;
 mod records;
 mod schema;
