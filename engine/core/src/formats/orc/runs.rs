@@ -30,6 +30,7 @@ pub(super) fn measure(stream: &[u8], is_version_2: bool, most: u64) -> Result<Le
     let mut run = Run {
         rest: stream,
         is_signed: false,
+        is_of_lengths: true,
         sink: |value: i64| {
             if found.count == most {
                 return Ok(());
@@ -52,7 +53,7 @@ pub(super) fn measure(stream: &[u8], is_version_2: bool, most: u64) -> Result<Le
 
 /// Hands out every number of a stream.
 pub(super) fn each(stream: &[u8], coding: Coding, sink: impl FnMut(i64) -> Result<()>) -> Result<()> {
-    let mut run = Run { rest: stream, is_signed: coding.is_signed, sink };
+    let mut run = Run { rest: stream, is_signed: coding.is_signed, is_of_lengths: false, sink };
     while !run.rest.is_empty() {
         if coding.is_version_2 { run.version_2() } else { run.version_1() }?;
     }
@@ -62,6 +63,8 @@ pub(super) fn each(stream: &[u8], coding: Coding, sink: impl FnMut(i64) -> Resul
 struct Run<'a, F> {
     rest: &'a [u8],
     is_signed: bool,
+    /// The decoder takes a base below zero for a large number there; writers have none.
+    is_of_lengths: bool,
     sink: F,
 }
 
@@ -123,6 +126,9 @@ impl<'a, F: FnMut(i64) -> Result<()>> Run<'a, F> {
         let (gap_width, patches) = (usize::from(fourth >> 5) + 1, usize::from(fourth & 31));
         let base = self.big_endian(base_bytes)?;
         let sign = 1_i64 << (8 * base_bytes - 1);
+        if self.is_of_lengths && base & sign != 0 {
+            return Err(damaged("lengths below zero"));
+        }
         let base = if base & sign == 0 { base } else { (base ^ sign).wrapping_neg() };
         let patch_bits = closest_width(patch_width + gap_width).filter(|_| bit_width + patch_width <= 64);
         let patch_bits = patch_bits.ok_or_else(|| damaged("patches of too many bits"))?;
@@ -152,7 +158,7 @@ impl<'a, F: FnMut(i64) -> Result<()>> Run<'a, F> {
         for at in 1..count {
             let step = match at == 1 || bit_width == 0 {
                 true => first,
-                false if first < 0 => -bits.next(bit_width),
+                false if first < 0 => bits.next(bit_width).wrapping_neg(),
                 false => bits.next(bit_width),
             };
             value = value.wrapping_add(step);

@@ -134,8 +134,7 @@ impl Streams {
                 _ => continue,
             };
             let (data, secondary) = (self.get(column, StreamKind::Data), self.get(column, StreamKind::Secondary));
-            let is_version_2 = encoding.kind() == Encoding::DirectV2;
-            let made = moments::decimals(data, secondary, is_version_2, zone, room);
+            let made = moments::decimals(data, secondary, is_version_2(encoding.kind()), zone, room);
             let (data, secondary) = made.map_err(|e| e.context(format!("column {column}")))?;
             for each in self.listed.iter_mut().filter(|each| each.column() as usize == column) {
                 if matches!(each.kind(), StreamKind::Data | StreamKind::Secondary) {
@@ -202,7 +201,7 @@ impl Shape<'_> {
         if !matches!(self.kind(column), TypeKind::List | TypeKind::Map) {
             return Ok(None);
         }
-        let is_version_2 = self.encoding(column) == Encoding::DirectV2;
+        let is_version_2 = is_version_2(self.encoding(column));
         Ok(Some(measure(self.streams.get(column, StreamKind::Length), is_version_2, u64::MAX)?.sum))
     }
 
@@ -213,18 +212,23 @@ impl Shape<'_> {
             return Ok(0);
         }
         let encoding = self.encoding(column);
-        let is_version_2 = matches!(encoding, Encoding::DirectV2 | Encoding::DictionaryV2);
         let is_dictionary = matches!(encoding, Encoding::Dictionary | Encoding::DictionaryV2);
+        let is_dictionary = is_dictionary && self.kind(column) != Binary; // which the decoder has no dictionaries of
         let size = self.footer.columns.get(column).map_or(0, |found| u64::from(found.dictionary_size()));
         let (kind, most) =
             if is_dictionary { (StreamKind::DictionaryData, size) } else { (StreamKind::Data, u64::MAX) };
-        let found = measure(self.streams.get(column, StreamKind::Length), is_version_2, most)?;
+        let found = measure(self.streams.get(column, StreamKind::Length), is_version_2(encoding), most)?;
         let bytes = self.streams.get(column, kind).len() as u64;
         if found.sum > bytes || (is_dictionary && found.count < size) {
             return Err(damaged(format!("{} strings of {} bytes, where {bytes} are", found.count, found.sum)));
         }
         Ok(if is_dictionary { count.saturating_mul(found.largest) } else { bytes })
     }
+}
+
+/// Which version of runs a column's numbers have, as the decoder sees it: whatever kind of column that is.
+fn is_version_2(encoding: Encoding) -> bool {
+    matches!(encoding, Encoding::DirectV2 | Encoding::DictionaryV2)
 }
 
 fn part(file: &Bytes, start: Option<u64>, length: u64) -> Option<&[u8]> {

@@ -36,7 +36,8 @@ impl Lie {
         };
         let column = Type { kind: Some(kind.into()), subtypes: subtypes.to_vec(), ..Type::default() };
         let types = vec![root, column];
-        Lie { types, streams: Vec::new(), rows: 1, compression: CompressionKind::None, dictionary_size: None }
+        let (compression, streams) = (CompressionKind::None, Vec::new());
+        Lie { types, streams, rows: 1, compression, dictionary_size: None }
     }
 
     fn with(mut self, column: u32, kind: StreamKind, bytes: &[u8]) -> Lie {
@@ -188,6 +189,22 @@ fn claims_of_memory_are_refused_before_it_is_taken() {
     let bomb = [&header.to_le_bytes()[..3], &zeros].concat();
     let bomb = Lie::of(TypeKind::Binary, &[]).with(1, StreamKind::Data, &bomb);
     assert_eq!(Lie { compression: CompressionKind::Zstd, ..bomb }.refused(), Kind::InvalidData);
+}
+
+/// Lengths as the decoder reads them, whatever the kind of their column and encoding.
+#[test]
+fn lengths_have_one_meaning() {
+    // 65 lengths, 192 in all, as runs of version 1.
+    let old = Lie { dictionary_size: Some(0), ..Lie::of(TypeKind::List, &[2]).and(TypeKind::Long) };
+    assert_eq!(old.with(1, StreamKind::Length, &repeated(1 << 38)).refused(), Kind::MemoryLimit);
+    // One length of 10, patched by nothing, on a base that is -5 or 2^39 + 5.
+    let patched = [0x86, 0x00, 0x80, 0x01, 0x80, 0x00, 0x00, 0x00, 0x05, 0xa0, 0x80];
+    let below = Lie::of(TypeKind::List, &[2]).and(TypeKind::Long).with(1, StreamKind::Length, &patched);
+    assert_eq!(below.refused(), Kind::InvalidData);
+    let binary = Lie { dictionary_size: Some(0), ..Lie::of(TypeKind::Binary, &[]) };
+    let binary = binary.with(1, StreamKind::Length, &repeated(1 << 29)).with(1, StreamKind::Data, b"abc");
+    let error = rows(binary.file()).expect_err("it was taken").to_string();
+    assert!(error.contains("of 1610612736 bytes, where 3 are"), "{error}");
 }
 
 #[test]
