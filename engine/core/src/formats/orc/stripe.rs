@@ -16,7 +16,7 @@ use orc_rust::proto::{CompressionKind, Footer, PostScript, Stream, StripeFooter,
 use prost::Message;
 
 use super::runs::measure;
-use super::tail::Tail;
+use super::tail::{MESSAGE_GROWTH, Tail};
 use super::{Room, damaged, moments, types, unread};
 use crate::error::Result;
 
@@ -62,6 +62,7 @@ fn footer(file: &Bytes, tail: &Tail, info: &StripeInformation, room: &mut Room<'
     let bytes = part(file, start, info.footer_length()).ok_or_else(|| damaged("a footer past the end of the file"))?;
     let mut plain = Vec::new();
     tail.codec.plain(bytes, &mut plain, room)?;
+    room.take(MESSAGE_GROWTH * plain.len() as u64)?;
     let mut footer = StripeFooter::decode(plain.as_slice()).map_err(|e| damaged(format!("footer: {e}")))?;
     if footer.columns.len() < tail.types.len() {
         return Err(damaged(format!("encodings of {} columns of {}", footer.columns.len(), tail.types.len())));
@@ -178,13 +179,16 @@ impl Shape<'_> {
                     *of_child = within.map_or((count, is_within), |elements| (elements, true));
                 }
             }
-            if is_within {
-                room.take(count.saturating_mul(VALUE_BYTES))?;
-            }
             let strings = self.string_bytes(column, count).map_err(|e| e.context(format!("column {column}")))?;
-            needed = needed.saturating_add(count.saturating_mul(VALUE_BYTES)).saturating_add(strings);
+            let fixed = types::fixed_length(found).map_or(0, |length| count.saturating_mul(length));
+            let bytes = count.saturating_mul(VALUE_BYTES).saturating_add(strings).saturating_add(fixed);
+            if is_within {
+                room.take(bytes)?;
+            }
+            needed = needed.saturating_add(bytes);
         }
         let a_row = (needed / rows).max(1);
+        room.take(a_row.saturating_sub(BATCH_BYTES))?;
         Ok((BATCH_BYTES / a_row).clamp(1, MAX_BATCH_ROWS) as usize)
     }
 

@@ -3,7 +3,7 @@
 //! Spec: "File Tail". Must not know: stripes' insides. Neighbours: [`super::types`] checks the tree of types.
 
 use bytes::Bytes;
-use orc_rust::proto::{CompressionKind, Footer, PostScript, StripeInformation, Type};
+use orc_rust::proto::{CompressionKind, Encryption, PostScript, StripeInformation, Type, UserMetadataItem};
 use prost::Message;
 
 use super::codec::Codec;
@@ -11,8 +11,12 @@ use super::{Room, damaged, types, unread};
 use crate::arena::Account;
 use crate::error::Result;
 
-/// Decoded messages are that much larger than their bytes, at most.
-const MESSAGE_GROWTH: u64 = 64;
+/// Decoded messages are that much larger than their bytes, at most: one takes two bytes, and a list of them has room for
+/// twice as many.
+pub(super) const MESSAGE_GROWTH: u64 = {
+    let (stripe, column) = (size_of::<StripeInformation>() as u64, size_of::<Type>() as u64);
+    if stripe > column { stripe } else { column }
+};
 
 /// In the metadata of files whose rows are changes of rows.
 const ACID: &str = "hive.acid.";
@@ -22,6 +26,21 @@ pub(super) struct Tail {
     pub codec: Codec,
     pub types: Vec<Type>,
     pub stripes: Vec<StripeInformation>,
+}
+
+/// What of a footer is looked at. Statistics of columns, of all messages the largest beside their bytes, are passed over.
+#[derive(Clone, PartialEq, Message)]
+struct Footer {
+    #[prost(message, repeated, tag = "3")]
+    stripes: Vec<StripeInformation>,
+    #[prost(message, repeated, tag = "4")]
+    types: Vec<Type>,
+    #[prost(message, repeated, tag = "5")]
+    metadata: Vec<UserMetadataItem>,
+    #[prost(uint64, optional, tag = "6")]
+    number_of_rows: Option<u64>,
+    #[prost(message, optional, tag = "10")]
+    encryption: Option<Encryption>,
 }
 
 /// Reads it.

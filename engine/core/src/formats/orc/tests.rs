@@ -5,7 +5,7 @@ use bytes::Bytes;
 use orc_rust::proto::stream::Kind as StreamKind;
 use orc_rust::proto::r#type::Kind as TypeKind;
 use orc_rust::proto::{
-    ColumnEncoding, CompressionKind, Footer, PostScript, Stream, StripeFooter, StripeInformation, Type,
+    ColumnEncoding, CompressionKind, Footer, PostScript, Stream, StringPair, StripeFooter, StripeInformation, Type,
 };
 use prost::Message;
 
@@ -24,6 +24,8 @@ struct Lie {
     rows: u64,
     compression: CompressionKind,
     dictionary_size: Option<u32>,
+    /// At the end of the footer
+    more: Vec<u8>,
 }
 
 impl Lie {
@@ -37,7 +39,7 @@ impl Lie {
         let column = Type { kind: Some(kind.into()), subtypes: subtypes.to_vec(), ..Type::default() };
         let types = vec![root, column];
         let (compression, streams) = (CompressionKind::None, Vec::new());
-        Lie { types, streams, rows: 1, compression, dictionary_size: None }
+        Lie { types, streams, rows: 1, compression, dictionary_size: None, more: Vec::new() }
     }
 
     fn with(mut self, column: u32, kind: StreamKind, bytes: &[u8]) -> Lie {
@@ -81,7 +83,7 @@ impl Lie {
             number_of_rows: Some(self.rows),
             ..Footer::default()
         };
-        let tail = self.chunk(tail.encode_to_vec());
+        let tail = self.chunk([tail.encode_to_vec(), self.more.clone()].concat());
         bytes.extend_from_slice(&tail);
         let postscript = PostScript {
             footer_length: Some(tail.len() as u64),
@@ -205,6 +207,34 @@ fn lengths_have_one_meaning() {
     let binary = binary.with(1, StreamKind::Length, &repeated(1 << 29)).with(1, StreamKind::Data, b"abc");
     let error = rows(binary.file()).expect_err("it was taken").to_string();
     assert!(error.contains("of 1610612736 bytes, where 3 are"), "{error}");
+}
+
+/// A list of one string of a dictionary, half a million times.
+#[test]
+fn strings_of_dictionaries_in_lists_are_counted() {
+    let positions = [0xc1, 0xff, 0x00, 0x00].repeat(3 << 10); // runs of 512 zeros
+    let list = Lie { dictionary_size: Some(1), rows: 3, ..Lie::of(TypeKind::List, &[2]).and(TypeKind::String) };
+    let list = list.with(1, StreamKind::Length, &repeated(1 << 19)).with(2, StreamKind::Data, &positions);
+    let list = list.with(2, StreamKind::Length, &[0x0a, 0x03, 0xe8]).with(2, StreamKind::DictionaryData, &[b'a'; 5000]);
+    assert_eq!(list.refused(), Kind::MemoryLimit);
+}
+
+#[test]
+fn binaries_of_one_length_are_counted_where_they_are_null() {
+    let attribute = |key: &str, value: &str| StringPair { key: Some(key.into()), value: Some(value.into()) };
+    let mut fixed = Lie::of(TypeKind::Binary, &[]).with(1, StreamKind::Present, &[0x00, 0x00]);
+    fixed.types[1].attributes = vec![attribute("iceberg.binary-type", "FIXED"), attribute("iceberg.length", "8")];
+    assert_eq!(rows(fixed.file()).ok(), Some(1));
+    fixed.types[1].attributes[1] = attribute("iceberg.length", "1000000000");
+    assert_eq!(fixed.refused(), Kind::MemoryLimit);
+}
+
+/// They take a thousandfold of their bytes and are of no use.
+#[test]
+fn statistics_of_a_footer_are_not_decoded() {
+    let whole = Lie { rows: 3, ..Lie::of(TypeKind::Long, &[]).with(1, StreamKind::Data, &repeated(4)) };
+    let broken = [0x3a, 0x02, 0x12, 0x7f]; // a message that ends early
+    assert_eq!(rows(Lie { more: broken.to_vec(), ..whole }.file()).ok(), Some(3));
 }
 
 #[test]

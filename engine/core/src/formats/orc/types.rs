@@ -16,6 +16,7 @@ use crate::iceberg::schema::FIELD_ID;
 
 const MAX_DEPTH: usize = 64;
 const MAX_PRECISION: u32 = 38;
+const UUID_BYTES: u64 = 16;
 /// Of decimals of Hive 0.11, which wrote neither (as ORC's Java reader has it).
 const OLD_DECIMAL: (u32, u32) = (38, 10);
 
@@ -85,9 +86,8 @@ fn field(types: &[Type], name: &str, index: u32) -> Result<FieldRef> {
         Kind::Float => DataType::Float32,
         Kind::Double => DataType::Float64,
         Kind::String | Kind::Varchar | Kind::Char => DataType::Utf8,
-        Kind::Binary => match (attribute(found, "iceberg.binary-type"), number(found, "iceberg.length")) {
-            (Some("UUID"), _) => DataType::FixedSizeBinary(16),
-            (Some("FIXED"), Some(length)) if length > 0 => DataType::FixedSizeBinary(length),
+        Kind::Binary => match fixed_length(found).map(i32::try_from) {
+            Some(Ok(length)) => DataType::FixedSizeBinary(length),
             _ => DataType::Binary,
         },
         Kind::Date => DataType::Date32,
@@ -108,6 +108,17 @@ fn field(types: &[Type], name: &str, index: u32) -> Result<FieldRef> {
     };
     let id = number(found, "iceberg.id").map(|id| (FIELD_ID.to_string(), id.to_string()));
     Ok(Arc::new(Field::new(name, data_type, true).with_metadata(id.into_iter().collect::<HashMap<_, _>>())))
+}
+
+/// Bytes of every value of a type of binaries of one length, nulls too.
+pub(super) fn fixed_length(found: &Type) -> Option<u64> {
+    match (found.kind(), attribute(found, "iceberg.binary-type")) {
+        (Kind::Binary, Some("UUID")) => Some(UUID_BYTES),
+        (Kind::Binary, Some("FIXED")) => {
+            u64::try_from(number(found, "iceberg.length")?).ok().filter(|length| *length > 0)
+        }
+        _ => None,
+    }
 }
 
 fn attribute<'a>(found: &'a Type, key: &str) -> Option<&'a str> {
