@@ -13,7 +13,10 @@ use crate::error::Result;
 const HEADER_BYTES: usize = 3;
 const DEFAULT_BLOCK_BYTES: u64 = 256 << 10;
 /// Headers have 23 bits for a chunk's length.
-const MAX_BLOCK_BYTES: u64 = 1 << 23;
+const MAX_BLOCK_BYTES: u64 = 1 << MAX_BLOCK_BITS;
+const MAX_BLOCK_BITS: u32 = 23;
+/// A byte of LZ4 is as many at most: one more of a match's length.
+const MAX_LZ4_GROWTH: usize = 255;
 
 /// How the streams of a file are compressed.
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +73,8 @@ impl Codec {
                 decoder.take(most as u64 + 1).read_to_end(output).map_err(|e| failed(&e))?;
             }
             CompressionKind::Zstd => {
-                let decoder = zstd::stream::read::Decoder::new(chunk).map_err(|e| failed(&e))?;
+                let mut decoder = zstd::stream::read::Decoder::new(chunk).map_err(|e| failed(&e))?;
+                decoder.window_log_max(MAX_BLOCK_BITS).map_err(|e| failed(&e))?; // else 128 MiB
                 decoder.take(most as u64 + 1).read_to_end(output).map_err(|e| failed(&e))?;
             }
             CompressionKind::Snappy => {
@@ -84,7 +88,7 @@ impl Codec {
                 }
             }
             CompressionKind::Lz4 => {
-                output.resize(start + most, 0);
+                output.resize(start + most.min(chunk.len().saturating_mul(MAX_LZ4_GROWTH)), 0);
                 let into = output.get_mut(start..).unwrap_or_default();
                 let length = lz4_flex::block::decompress_into(chunk, into).map_err(|e| failed(&e))?;
                 output.truncate(start + length);

@@ -1,6 +1,8 @@
 //! Files that lie about themselves, put together by hand; examples of the spec. What good files hold is tested from
 //! Python, with PyArrow and Spark as writers.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use orc_rust::proto::stream::Kind as StreamKind;
 use orc_rust::proto::r#type::Kind as TypeKind;
@@ -24,6 +26,7 @@ struct Lie {
     rows: u64,
     compression: CompressionKind,
     dictionary_size: Option<u32>,
+    block_bytes: Option<u64>,
     /// At the end of the footer
     more: Vec<u8>,
 }
@@ -39,7 +42,7 @@ impl Lie {
         let column = Type { kind: Some(kind.into()), subtypes: subtypes.to_vec(), ..Type::default() };
         let types = vec![root, column];
         let (compression, streams) = (CompressionKind::None, Vec::new());
-        Lie { types, streams, rows: 1, compression, dictionary_size: None, more: Vec::new() }
+        Lie { types, streams, rows: 1, compression, dictionary_size: None, block_bytes: None, more: Vec::new() }
     }
 
     fn with(mut self, column: u32, kind: StreamKind, bytes: &[u8]) -> Lie {
@@ -88,6 +91,7 @@ impl Lie {
         let postscript = PostScript {
             footer_length: Some(tail.len() as u64),
             compression: Some(self.compression.into()),
+            compression_block_size: self.block_bytes,
             magic: Some("ORC".to_string()),
             ..PostScript::default()
         };
@@ -227,6 +231,18 @@ fn binaries_of_one_length_are_counted_where_they_are_null() {
     assert_eq!(rows(fixed.file()).ok(), Some(1));
     fixed.types[1].attributes[1] = attribute("iceberg.length", "1000000000");
     assert_eq!(fixed.refused(), Kind::MemoryLimit);
+}
+
+/// Room for a chunk's most bytes was made, and filled with zeros, for each of them.
+#[test]
+fn many_small_chunks_take_no_time() {
+    let chunks = [0x02, 0x00, 0x00, 0x00].repeat(20_000); // of no bytes each
+    let lie = Lie::of(TypeKind::Binary, &[]).with(1, StreamKind::Present, &[5, 0, 0, 0x00, 0x00]);
+    let mut lie = Lie { compression: CompressionKind::Lz4, ..lie.with(1, StreamKind::Data, &chunks) };
+    lie.block_bytes = Some(8 << 20);
+    let started = Instant::now();
+    assert_eq!(rows(lie.file()).ok(), Some(1));
+    assert!(started.elapsed() < Duration::from_secs(5));
 }
 
 /// They take a thousandfold of their bytes and are of no use.
