@@ -266,6 +266,10 @@ fn fields(value: &[u8]) -> Result<Vec<(u32, &[u8])>> {
     let mut ends = starts.clone();
     ends.push(total);
     ends.sort_unstable();
+    // Ever so many fields could be one long value, which is copied for each.
+    if ends.windows(2).any(|pair| pair[0] == pair[1]) {
+        return Err(damaged("fields of one object that share a value"));
+    }
     let end = |start: usize| ends.get(ends.partition_point(|end| *end <= start)).copied().unwrap_or(total);
     let field = |(at, from): (usize, &usize)| {
         let number = number(rest, head + at * id, id)?;
@@ -282,4 +286,18 @@ fn number(bytes: &[u8], at: usize, width: usize) -> Result<usize> {
 
 fn damaged(what: impl std::fmt::Display) -> Error {
     Error::new(Kind::InvalidData, format!("variant: {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fields;
+
+    #[test]
+    fn fields_lie_in_any_order_and_share_nothing() {
+        let object = |starts: [u8; 2]| [&[0x02, 2, 0, 1], &starts[..], &[4, 0x0c, 7, 0x0c, 9]].concat();
+        assert_eq!(fields(&object([2, 0])).ok(), Some(vec![(0, &[0x0c, 9][..]), (1, &[0x0c, 7])]));
+        assert!(fields(&object([0, 0])).is_err());
+        assert!(fields(&object([0, 4])).is_err());
+        assert!(fields(&object([0, 5])).is_err());
+    }
 }
