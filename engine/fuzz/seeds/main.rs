@@ -27,6 +27,43 @@ fn main() {
     avro(&folder, &testdata);
     json(&folder, &testdata);
     vectors(&folder);
+    orc(&folder, &testdata.join("../orc"));
+    variants(&folder);
+}
+
+/// Files of PyArrow's, without and with a filter.
+fn orc(folder: &Path, testdata: &Path) {
+    for entry in std::fs::read_dir(testdata).unwrap() {
+        let path = entry.unwrap().path();
+        let (name, bytes) = (path.file_stem().unwrap().to_str().unwrap(), std::fs::read(&path).unwrap());
+        put(folder, "orc", name, Some(0), &bytes);
+        put(folder, "orc", &format!("{name}-filtered"), Some(3 | 30 << 2), &bytes);
+    }
+}
+
+/// Columns by hand, as the target reads them: rows - 1, then column by column (lengths + 1 and bytes, bits of nulls).
+fn variants(folder: &Path) {
+    let metadata: &[u8] = &[8, 0x01, 2, 0, 1, 2, b'a', b'b']; // the names a, b
+    let object: &[u8] = &[8, 0x02, 1, 1, 0, 2, 0x0c, 7]; // {"b": 7}
+    let (none, absent): (&[u8], &[u8]) = (&[0], &[1]);
+    let number: &[u8] = &[2, 5];
+    let text: &[u8] = &[3, b'x', b'y'];
+    for (typed, name, parts) in [
+        (0, "whole", vec![object]),
+        (1, "number", vec![none, number]),
+        (2, "text", vec![none, text]),
+        (3, "list", vec![none, &[2], none, none, number, number, none, none]),
+        (4, "object", vec![none, none, number, none, none, text, none, none]),
+        (4, "rest", vec![object, none, number, none, none, none, absent, none]),
+        (
+            5,
+            "deep",
+            vec![none, none, &[1], none, none, number, none, none, text, none, none, none, none, none, none, number],
+        ),
+    ] {
+        let column: Vec<&[u8]> = [&[0], metadata].into_iter().chain(parts).collect();
+        put(folder, "variants", name, Some(typed << 1), &column.concat());
+    }
 }
 
 /// Bitmaps by hand: one array container of 1, 4 and 9; the same as a run; none.

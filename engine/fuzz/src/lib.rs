@@ -1,9 +1,9 @@
-//! What the fuzz targets share: which panics count, a scratch file, a load with a limit of memory.
+//! What the fuzz targets share: which panics count, a scratch file, loads with a limit of memory.
 //!
 //! A target takes arbitrary bytes and calls the engine as the binding would; an error is a fine answer. A panic of the
 //! engine's own code ends the run, as do AddressSanitizer, an allocation beyond the limit that `scripts/fuzz` sets, and
-//! an input that takes too long. The crate's Parquet reader is known to panic on some damaged files; the engine makes
-//! errors of those panics, so they do not count.
+//! an input that takes too long. The crates' readers of Parquet and ORC are known to panic on some damaged files; the
+//! engine makes errors of those panics, so they do not count.
 
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
@@ -12,11 +12,11 @@ use arrow_array::Array;
 use headrace_core::error::Result;
 use headrace_core::frame::Frame;
 use headrace_core::iceberg::predicate::Predicate;
-use headrace_core::load::load_files;
+use headrace_core::load::{FileTask, LoadRequest, load_files};
 use headrace_core::metrics::Progress;
 use headrace_core::runtime::{Cancel, runtime};
 use headrace_core::store::Store;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Bytes of a load's result at most: a small file that claims more is refused.
 const MEMORY_LIMIT_BYTES: u64 = 64 << 20;
@@ -60,16 +60,38 @@ pub fn put(bytes: &[u8]) -> Option<String> {
 
 /// Loads a file of these bytes. Bits of `choice`: the layout of strings, whether there is a filter.
 pub fn load(bytes: &[u8], choice: u8) {
-    let (Some(location), Some(store)) = (put(bytes), store()) else { return };
+    let (Some(location), Some(store), Some(filter)) = (put(bytes), store(), filter(choice)) else { return };
+    let (cancel, progress) = (Cancel::default(), Arc::new(Progress::default()));
+    finish(load_files(store, vec![location], &options(choice), filter, &cancel, &progress));
+}
+
+/// Loads it as a data file of a table with this schema.
+pub fn load_table(bytes: &[u8], schema: &Value, choice: u8) {
+    let (Some(location), Some(store), Some(filter)) = (put(bytes), store(), filter(choice)) else { return };
+    let mut request = options(choice);
+    request["schema"] = schema.clone();
+    let Ok(request) = LoadRequest::from_json(&request.to_string()) else { return };
+    let files = vec![FileTask { location, ..FileTask::default() }];
+    let (cancel, progress) = (Cancel::default(), Arc::new(Progress::default()));
+    finish(headrace_core::load::load(store, files, request, filter, &cancel, &progress));
+}
+
+fn options(choice: u8) -> Value {
     let strings = if choice & 1 == 0 { "view" } else { "large_string" };
-    let options = json!({"strings": strings, "threads": 1, "memory_limit": MEMORY_LIMIT_BYTES, "decoder": "direct"});
-    let filtered = choice & 2 != 0;
-    let filter = json!({"op": "lt", "field": 2, "type": "int", "values": [u32::from(choice >> 2) * 16]});
-    let filter = if filtered { filter } else { json!({"op": "true"}) };
-    let Ok(filter) = Predicate::from_json(&filter.to_string()) else { return };
-    if let Some(Ok(frame)) =
-        wait(load_files(store, vec![location], &options, filter, &Cancel::default(), &Arc::new(Progress::default())))
-    {
+    json!({"strings": strings, "threads": 1, "memory_limit": MEMORY_LIMIT_BYTES, "decoder": "direct"})
+}
+
+/// On the second column, which is of `int` where a seed has it.
+fn filter(choice: u8) -> Option<Predicate> {
+    let filter = match choice & 2 {
+        0 => json!({"op": "true"}),
+        _ => json!({"op": "lt", "field": 2, "type": "int", "values": [u32::from(choice >> 2) * 16]}),
+    };
+    Predicate::from_json(&filter.to_string()).ok()
+}
+
+fn finish(loading: impl Future<Output = Result<Frame>>) {
+    if let Some(Ok(frame)) = wait(loading) {
         check(&frame);
     }
 }
