@@ -3,7 +3,7 @@
 //! The one room that calls fetch, parquet and frame in turn. Four stages, each concurrent inside:
 //!
 //! 1. [`open`]: footers of all files; columns matched; row groups that cannot match the filter dropped. [`deletes`]: the
-//!    row deletes of those files, read at the same time.
+//!    row deletes of those files, read at the same time. Small files of which all is wanted wait until stage 4 ([`later`]).
 //! 2. [`select`]: with a filter, its columns decoded first: which rows survive (skipped without one); before it deletes
 //!    by position, after it those by value. [`doubt`] asks Bloom filters, dictionaries and page indexes what need not be
 //!    decoded, [`sparse`] decodes the pages that are left.
