@@ -67,6 +67,11 @@ impl Failure {
         Failure { kind, message: message.into(), hint: None, again: Some(again) }
     }
 
+    /// The same, but asking again may mend it.
+    pub(crate) fn may_pass(self) -> Failure {
+        Failure { again: Some(Again::Transient), ..self }
+    }
+
     /// Says what to do next.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());

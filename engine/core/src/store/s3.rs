@@ -134,7 +134,12 @@ impl Bucket {
                 let head = head(answered.status, &answered.headers, wanted)?;
                 Ok(Answer { head, answered: Some(answered) })
             }
-            Err(refused) if refused.status == StatusCode::RANGE_NOT_SATISFIABLE => self.unsatisfied(&refused, wanted),
+            Err(refused) if refused.status == StatusCode::RANGE_NOT_SATISFIABLE => {
+                let answer = self.unsatisfied(&refused, wanted);
+                // If-Match is weighed before the range (RFC 9110 13.2.2): of another version it would be a 412, and this
+                // version has the range. SeaweedFS was seen to say so, rarely, of objects that stood as they were.
+                answer.map_err(|failure| if if_match.is_some() { failure.may_pass() } else { failure })
+            }
             Err(refused) => Err(self.explain_refusal(&refused)),
         }
     }

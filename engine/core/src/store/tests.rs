@@ -149,6 +149,26 @@ fn another_version_in_the_midst_of_a_body_is_an_error() {
 }
 
 #[test]
+fn a_range_refused_of_the_version_that_has_it_is_asked_again() {
+    let refused = || Reply::new(416, &[("content-range", "bytes */0")], b"");
+    let (result, requests) = read(move |request| match request.index {
+        0 => good(request).cut(50_000, Then::Reset),
+        1 => refused(),
+        _ => good(request),
+    });
+    assert_eq!(result.unwrap(), data()[1000..90_000]);
+    assert_eq!((requests.len(), requests[2].header("range")), (3, "bytes=40000-89999"));
+    // Whoever keeps saying so is believed at last.
+    let (result, requests) =
+        read(move |request| if request.index == 0 { good(request).cut(50_000, Then::Reset) } else { refused() });
+    let error = result.unwrap_err();
+    assert_eq!((error.kind(), requests.len()), (Kind::ObjectChanged, 4), "{error}");
+    // Without If-Match nothing contradicts it.
+    let (result, requests) = read(move |_| refused());
+    assert_eq!((result.unwrap_err().kind(), requests.len()), (Kind::ObjectChanged, 1));
+}
+
+#[test]
 fn whole_objects_sizes_and_empty_ones() {
     let server = Server::start(|request| match request.target.as_str() {
         "/bucket/empty" => Reply::object(request, b"", "\"e\""),
