@@ -186,7 +186,7 @@ impl Column {
 
     fn copy_strings(&mut self) {
         if let Some(kept) = &self.group.kept
-            && (kept.is_part || kept.rows < self.group.total / COPY_STRINGS_BELOW)
+            && (kept.part.is_some() || kept.rows < self.group.total / COPY_STRINGS_BELOW)
         {
             self.part.copy_strings();
         }
@@ -239,7 +239,7 @@ fn task<'a>(context: &'a Context, group: &'a Group, index: usize) -> Option<Colu
         adapt,
         target: context.request.wanted.schema.field(index).data_type(),
         wanted: group.kept.as_ref().map(|kept| &kept.mask),
-        shared: group.held.as_ref().map(|held| &held.pages),
+        part: group.held.as_ref().map(|held| held.part(leaves, group.rows_between())),
     })
 }
 

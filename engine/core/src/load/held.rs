@@ -2,21 +2,55 @@
 //!
 //! Must not know: how windows are planned, how bytes travel.
 
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
 use crate::fetch::{Budget, Permit};
 use crate::load::Context;
 use crate::load::open::Group;
-use crate::parquet::decode::SharedPages;
-use crate::parquet::reader::Chunks;
+use crate::parquet::decode::{PageStarts, SharedPages};
+use crate::parquet::reader::{Chunks, Part, chunk_range};
 
 /// The chunks of a row group's wanted columns.
 pub(crate) struct Held {
     pub chunks: Chunks,
     /// What its parts need of each other
-    pub pages: Arc<SharedPages>,
+    pages: Arc<SharedPages>,
+    /// The pages of every leaf that has no lists
+    starts: HashMap<usize, PageStarts>,
+    /// Where pages begin: row -> bytes of the chunks of which one begins there
+    begins: BTreeMap<usize, u64>,
     _room: Permit,
+}
+
+impl Held {
+    /// What the part with these rows has of the others, in a column that is made of `leaves`.
+    pub fn part(&self, leaves: &[usize], rows: Range<usize>) -> Part<'_> {
+        let starts = leaves.first().filter(|_| leaves.len() == 1).and_then(|leaf| self.starts.get(leaf));
+        Part { shared: &self.pages, starts, rows }
+    }
+}
+
+impl Group {
+    /// Where pages begin, if its chunks are held: how many rows it keeps before them -> bytes of the chunks of which one
+    /// begins there.
+    pub fn page_begins(&self) -> BTreeMap<usize, u64> {
+        let begins = self.held.iter().flat_map(|held| &held.begins);
+        let (mut row, mut before) = (0, 0);
+        let kept = begins.map(|(begin, bytes)| {
+            before += match &self.kept {
+                Some(kept) => kept.mask.slice(row, begin - row).count_set_bits(),
+                None => begin - row,
+            };
+            row = *begin;
+            (before, *bytes)
+        });
+        let mut summed = BTreeMap::new();
+        kept.for_each(|(row, bytes)| *summed.entry(row).or_default() += bytes);
+        summed
+    }
 }
 
 /// Bytes of a group's wanted columns in its file.
@@ -66,5 +100,24 @@ pub(crate) async fn hold(group: Group, room: Permit, shared_bytes: usize) -> Res
     leaves.sort_unstable();
     let chunks = group.file.chunks(group.index, &leaves).await?;
     let pages = Arc::new(SharedPages::new(shared_bytes));
-    Ok(Group { held: Some(Arc::new(Held { chunks, pages, _room: room })), ..group })
+    let (mut starts, mut begins) = (HashMap::new(), BTreeMap::new());
+    for leaf in leaves {
+        if let Some(found) = page_starts(&group, leaf, &chunks) {
+            for row in found.rows().filter(|row| *row < group.total) {
+                *begins.entry(row).or_default() += group.chunk_bytes(leaf);
+            }
+            starts.insert(leaf, found);
+        }
+    }
+    Ok(Group { held: Some(Arc::new(Held { chunks, pages, starts, begins, _room: room })), ..group })
+}
+
+/// None where a page may end within a list, and where a header cannot be read.
+fn page_starts(group: &Group, leaf: usize, chunks: &Chunks) -> Option<PageStarts> {
+    let reader = &group.file.mapping.reader;
+    if reader.parquet_schema().column(leaf).max_rep_level() > 0 {
+        return None;
+    }
+    let range = chunk_range(reader, group.index, leaf, group.file.file_size).ok()?;
+    PageStarts::of(&chunks.bytes(&range).ok()?)
 }

@@ -97,7 +97,7 @@ fn decode(context: &Context, group: &Group, column: &Wanted, leaf: usize, chunks
         adapt: &adapt,
         target,
         wanted: None,
-        shared: None,
+        part: None,
     };
     let field = Arc::new(Field::new("", target.clone(), true));
     let shape = PartShape { rows: group.total_rows(), elements: None };

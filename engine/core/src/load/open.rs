@@ -1,6 +1,7 @@
 //! Stage 1: footers of all files, columns matched, row groups that cannot match the filter dropped.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use arrow_array::ArrayRef;
@@ -57,14 +58,15 @@ pub(crate) struct Kept {
     pub rows: usize,
     /// Whether pages may be expected that hold none of them
     pub is_sparse: bool,
-    /// Whether the other rows are wanted too, by others: long strings are copied, so that no page is kept twice
-    pub is_part: bool,
+    /// The rows that they lie between, where the others are wanted too, by others: long strings are copied, so that no
+    /// page is kept twice
+    pub part: Option<Range<usize>>,
 }
 
 impl Kept {
     pub fn new(mask: BooleanBuffer, rows: usize) -> Kept {
         let is_sparse = is_sparse(&mask);
-        Kept { mask, rows, is_sparse, is_part: false }
+        Kept { mask, rows, is_sparse, part: None }
     }
 }
 
@@ -101,6 +103,11 @@ impl Group {
             Some(held) => Ok(held.chunks.clone()),
             None => self.file.chunks(self.index, leaves).await,
         }
+    }
+
+    /// The rows of the row group that it may keep.
+    pub fn rows_between(&self) -> Range<usize> {
+        self.kept.as_ref().and_then(|kept| kept.part.clone()).unwrap_or(0..self.total)
     }
 
     /// Rows of the row group in the file.

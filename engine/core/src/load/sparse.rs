@@ -116,7 +116,7 @@ fn decode(
         adapt: &adapt,
         target,
         wanted: Some(rows),
-        shared: None,
+        part: None,
     };
     let shape = PartShape { rows: rows.count_set_bits(), elements: None };
     let (whole, parts) = ColumnTarget::new(Arc::new(Field::new("", target.clone(), true)), &[shape], &context.account)?;

@@ -1,10 +1,11 @@
 //! Row groups in order -> windows of rows, each of which becomes one frame within a bound of memory.
 //!
-//! Without a wished number of rows, windows end where row groups end, and a row group that is too large is cut evenly.
-//! With one, every window but the last holds a multiple of it. Both follow from footers, filter and bounds alone: the same
-//! plan gives the same windows everywhere. Must not know: how windows are loaded.
+//! Without a wished number of rows, windows end where row groups end, and a row group that is too large is cut where
+//! pages begin, if they do near enough: a page with rows of two windows is opened for each, and its strings are copied.
+//! With one, every window but the last holds a multiple of it. Both follow from the files, filter and bounds alone: the
+//! same plan gives the same windows everywhere. Must not know: how windows are loaded.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -102,7 +103,13 @@ impl Windows {
         let rows = next.group.rows();
         let parts = usize::try_from(next.bytes.div_ceil(self.bounds.bytes.max(1))).unwrap_or(usize::MAX);
         let step = rows.div_ceil(parts.max(1)).next_multiple_of(PART_ROWS);
-        full.extend((0..rows).step_by(step).map(|from| window([next.part(from..(from + step).min(rows))])));
+        let begins = next.group.page_begins();
+        let mut from = 0;
+        while from < rows {
+            let to = cut_before(&begins, from, step).min(rows);
+            full.push(window([next.part(from..to)]));
+            from = to;
+        }
         full
     }
 
@@ -174,6 +181,13 @@ impl Sized {
     }
 }
 
+/// Where a part of at most `step` rows ends that begins at `from`: where pages of the most bytes begin, unless it would
+/// be less than half as long.
+fn cut_before(begins: &BTreeMap<usize, u64>, from: usize, step: usize) -> usize {
+    let near = begins.range(from + step.div_ceil(2)..=from + step);
+    near.max_by_key(|(row, bytes)| (**bytes, **row)).map_or(from + step, |(row, _)| *row)
+}
+
 fn window(groups: impl IntoIterator<Item = Sized>) -> Window {
     let mut window = Window::default();
     for Sized { group, bytes } in groups {
@@ -196,16 +210,16 @@ fn kept_bytes(request: &LoadRequest, group: &Group) -> u64 {
 fn part(group: &Group, rows: Range<usize>) -> Group {
     let kept = match &group.kept {
         None if rows.len() == group.total => None,
-        None => Some(between(group.total, rows.clone())),
-        Some(kept) if rows.len() == kept.rows => Some(kept.mask.clone()),
+        None => Some((between(group.total, rows.clone()), rows.clone())),
+        Some(kept) if rows.len() == kept.rows => Some((kept.mask.clone(), group.rows_between())),
         Some(kept) => {
             let mut places = kept.mask.set_indices();
             let (first, end) = (places.nth(rows.start), kept.mask.set_indices().nth(rows.end));
             let range = first.unwrap_or(group.total)..end.unwrap_or(group.total);
-            Some(&kept.mask & &between(group.total, range))
+            Some((&kept.mask & &between(group.total, range.clone()), range))
         }
     };
-    let kept = kept.map(|mask| Kept { is_part: true, ..Kept::new(mask, rows.len()) });
+    let kept = kept.map(|(mask, between)| Kept { part: Some(between), ..Kept::new(mask, rows.len()) });
     Group { file: Arc::clone(&group.file), kept, held: group.held.clone(), ..*group }
 }
 

@@ -30,8 +30,8 @@ pub fn direct(task: &ColumnTask<'_>, part: ColumnPart, limits: Limits) -> Result
     let uncompressed = usize::try_from(column.uncompressed_size()).unwrap_or(0);
     let chunk = Chunk { codec: column.compression(), uncompressed, limit: limits.memory };
     let decoder = Decoder::new(plan, chunk, task.wanted.cloned(), part)?;
-    Ok(match task.shared {
-        Some(pages) => decoder.sharing(pages, *leaf),
+    Ok(match &task.part {
+        Some(part) => decoder.sharing(part.shared, *leaf),
         None => decoder,
     })
 }
@@ -47,7 +47,7 @@ pub fn fill(
     let mut part = match (direct(task, part, limits), task.leaves) {
         (Ok(mut decoder), [leaf]) => {
             let bytes = chunks.bytes(&chunk_range(task.reader, task.row_group, *leaf, chunks.file_size())?)?;
-            match decoder.feed(&bytes, true, cancel) {
+            match feed(task, &mut decoder, &bytes, cancel) {
                 Ok(()) => return Ok((finish(decoder)?, true)),
                 Err(refusal) => give_up(decoder, refusal)?,
             }
@@ -57,6 +57,17 @@ pub fn fill(
     };
     decode_column(task, chunks, cancel, |batch| part.append(batch))?;
     Ok((part, false))
+}
+
+/// Feeds the pages that the task's rows need, of a chunk that is there.
+fn feed(task: &ColumnTask<'_>, decoder: &mut Decoder, chunk: &[u8], cancel: &Cancel) -> Result<(), Refusal> {
+    let Some((starts, rows)) = task.part.as_ref().and_then(|part| Some((part.starts?, &part.rows))) else {
+        return decoder.feed(chunk, true, cancel);
+    };
+    let needed = starts.bytes(rows);
+    decoder.feed(chunk.get(needed.dictionary).unwrap_or_default(), false, cancel)?;
+    decoder.skip_to(needed.first_row);
+    decoder.feed(chunk.get(needed.pages).unwrap_or_default(), true, cancel)
 }
 
 /// The part of a decoder that was fed all.

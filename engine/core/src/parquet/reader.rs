@@ -17,7 +17,7 @@ use parquet::file::reader::{ChunkReader, Length};
 
 use crate::error::{Error, Kind, Result};
 use crate::parquet::adapt::Adapt;
-use crate::parquet::decode::SharedPages;
+use crate::parquet::decode::{PageStarts, SharedPages};
 use crate::parquet::decoding;
 use crate::parquet::layout::FileNode;
 use crate::runtime::Cancel;
@@ -110,8 +110,18 @@ pub struct ColumnTask<'a> {
     pub target: &'a DataType,
     /// Rows to keep, None for all
     pub wanted: Option<&'a BooleanBuffer>,
-    /// Where other parts of the row group find pages that they need too
-    pub shared: Option<&'a Arc<SharedPages>>,
+    /// Where other parts of the row group, whose chunks are in memory, are decoded too
+    pub part: Option<Part<'a>>,
+}
+
+/// What a part of a row group has of those who decode the others.
+pub struct Part<'a> {
+    /// Where pages are found that others need too
+    pub shared: &'a Arc<SharedPages>,
+    /// The pages of the leaf's chunk, where they were looked at
+    pub starts: Option<&'a PageStarts>,
+    /// The rows that it is of: no others are wanted
+    pub rows: Range<usize>,
 }
 
 /// Decodes one column of one row group; `sink` takes the batches in order.

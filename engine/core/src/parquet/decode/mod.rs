@@ -3,8 +3,8 @@
 //! A [`Decoder`] takes the bytes of a column chunk as they arrive and walks over its pages ([`walk`]): [`page`] parses headers, [`codec`] decompresses, [`levels`] tells
 //! which rows hold a value, and [`fixed`], [`text`] or [`lists`] bring the dense values of any encoding to the front of
 //! their rows, from where [`spread`] moves them to their places. Rows that nobody wants are dropped page by page, without
-//! decompressing pages that hold none; where several parts of a row group need a page, it is [`shared`]. [`plan`] says
-//! which columns come here.
+//! decompressing pages that hold none; where several parts of a row group need a page, it is [`shared`], and [`starts`] says
+//! with which page a part begins. [`plan`] says which columns come here.
 //!
 //! What this path does not know it refuses ([`Refusal::Unsupported`]); the part then forgets its rows, and the crate's
 //! reader decodes the column. Must not know: files, connections, schemas.
@@ -23,6 +23,7 @@ mod positions;
 mod scratch;
 mod shared;
 mod spread;
+mod starts;
 mod strings;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ use crate::error::{Error, Kind};
 pub use dictionary::holds_any;
 pub use plan::{Plan, Values};
 pub use shared::SharedPages;
+pub use starts::PageStarts;
 pub use walk::Decoder;
 
 /// Why a column was not decoded.
