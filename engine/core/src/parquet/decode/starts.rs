@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::page::{self, Found, Kind};
+use super::page::{self, Encoding, Found, Kind};
 
 /// The data pages of one chunk of a column without lists.
 #[derive(Debug)]
@@ -18,12 +18,14 @@ pub struct PageStarts {
 struct Start {
     row: usize,
     offset: usize,
+    /// The page holds positions in the dictionary
+    is_positions: bool,
 }
 
 /// The bytes of a chunk that hold some rows.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Bytes {
-    /// What comes before all data pages: the dictionary, if there is one
+    /// What comes before all data pages, the dictionary, if these pages need it: once it is full, writers go on without
     pub dictionary: Range<usize>,
     /// The data pages
     pub pages: Range<usize>,
@@ -34,14 +36,14 @@ pub struct Bytes {
 impl PageStarts {
     /// Looks at every header of a whole chunk. None where one cannot be read: whoever decodes the chunk says why.
     pub fn of(chunk: &[u8]) -> Option<PageStarts> {
-        let (mut pages, mut end) = (Vec::new(), Start { row: 0, offset: 0 });
+        let (mut pages, mut end) = (Vec::new(), Start { row: 0, offset: 0, is_positions: false });
         while let Found::Page(page, length) = page::first(chunk.get(end.offset..)?, true).ok()? {
             let mut rows = 0;
             if matches!(page.kind, Kind::Data { .. } | Kind::DataV2 { .. }) {
-                pages.push(end);
+                pages.push(Start { is_positions: page.encoding == Encoding::Dictionary, ..end });
                 rows = page.values; // without lists they are as many
             }
-            end = Start { row: end.row.checked_add(rows)?, offset: end.offset + length };
+            end = Start { row: end.row.checked_add(rows)?, offset: end.offset + length, ..end };
         }
         Some(PageStarts { pages, end })
     }
@@ -57,7 +59,9 @@ impl PageStarts {
         let behind = self.pages.partition_point(|page| page.row < rows.end);
         let start = |at: usize| *self.pages.get(at).unwrap_or(&self.end);
         let (from, to) = (start(first), start(behind.max(first)));
-        Bytes { dictionary: 0..start(0).offset, pages: from.offset..to.offset, first_row: from.row }
+        let pages = self.pages.get(first..behind).unwrap_or_default();
+        let dictionary = if pages.iter().any(|page| page.is_positions) { start(0).offset } else { 0 };
+        Bytes { dictionary: 0..dictionary, pages: from.offset..to.offset, first_row: from.row }
     }
 }
 
@@ -65,22 +69,25 @@ impl PageStarts {
 mod tests {
     use super::*;
 
-    /// The header of a page with no body, in Thrift's compact encoding: a data page of so many values, or a dictionary.
-    fn header(values: Option<u8>) -> Vec<u8> {
-        let (kind, skip) = if values.is_some() { (0, 2) } else { (4, 4) };
-        let value = values.unwrap_or(0) << 1;
-        // type, both sizes 0; field 5 or 7: values, encoding PLAIN
-        vec![0x15, kind, 0x15, 0, 0x15, 0, (skip << 4) | 0x0c, 0x15, value, 0x15, 0, 0, 0]
+    /// The header of a page with no body, in Thrift's compact encoding: a data page of so many values in an encoding, or
+    /// a dictionary.
+    fn header(data: Option<(u8, u8)>) -> Vec<u8> {
+        let (kind, skip) = if data.is_some() { (0, 2) } else { (4, 4) };
+        let (values, encoding) = data.unwrap_or_default();
+        // type, both sizes 0; field 5 or 7: values, encoding
+        vec![0x15, kind, 0x15, 0, 0x15, 0, (skip << 4) | 0x0c, 0x15, values << 1, 0x15, encoding << 1, 0, 0]
     }
 
     #[test]
     fn rows_are_found_in_their_pages() {
         let size = header(None).len();
-        let chunk = [header(None), header(Some(10)), header(Some(20)), header(Some(5))].concat();
+        let (positions, plain) = (8, 0);
+        let pages = [Some((10, positions)), Some((20, positions)), Some((5, plain))];
+        let chunk = [None].into_iter().chain(pages).flat_map(header).collect::<Vec<_>>();
         let starts = PageStarts::of(&chunk).unwrap();
         assert_eq!(starts.rows().collect::<Vec<_>>(), [0, 10, 30]);
         let bytes = |pages: Range<usize>, first_row| Bytes {
-            dictionary: 0..size,
+            dictionary: if first_row < 30 { 0..size } else { 0..0 },
             pages: pages.start * size..pages.end * size,
             first_row,
         };
