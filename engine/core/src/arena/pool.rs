@@ -35,6 +35,9 @@ struct Pool {
     bounds: Vec<usize>,
 }
 
+/// Whether there is a [`Tight`]
+static IS_TIGHT: AtomicBool = AtomicBool::new(false);
+
 static POOL: Mutex<Pool> = Mutex::new(Pool { waiting: Vec::new(), bytes: 0, bounds: Vec::new() });
 
 /// Memory of at least `length` bytes, used before if some is waiting.
@@ -73,7 +76,10 @@ pub(super) fn give(memory: &mut Memory) {
 
 /// Takes a mapping back.
 pub(super) fn keep(mapping: Mapping) {
-    mapping.lend_to_kernel();
+    // What a stream gives up it takes again at once, and it is little: the kernel's work would be for nothing.
+    if !IS_TIGHT.load(Ordering::Relaxed) {
+        mapping.lend_to_kernel();
+    }
     let Some(mut pool) = lock() else { return };
     let surplus = pool.put(mapping, bound());
     drop(pool); // unmapping takes time: not under the lock
@@ -98,6 +104,7 @@ impl Tight {
     pub fn new(bytes: usize) -> Tight {
         let surplus = lock().map(|mut pool| {
             pool.bounds.push(bytes);
+            IS_TIGHT.store(true, Ordering::Relaxed);
             pool.trim(bytes)
         });
         drop(surplus); // unmapping takes time: not under the lock
@@ -110,6 +117,9 @@ impl Drop for Tight {
         let Some(mut pool) = lock() else { return };
         if let Some(at) = pool.bounds.iter().position(|bytes| *bytes == self.0) {
             pool.bounds.swap_remove(at);
+        }
+        if pool.bounds.is_empty() && IS_TIGHT.swap(false, Ordering::Relaxed) {
+            pool.waiting.iter().for_each(Mapping::lend_to_kernel);
         }
     }
 }

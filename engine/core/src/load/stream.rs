@@ -121,7 +121,7 @@ impl Stream {
             return Err(Error::new(Kind::InvalidArgument, message).hint("memory_limit=256 << 20 keeps a network busy"));
         }
         let shares = Shares::of(limit, batch_rows.is_some());
-        let freed = Tight::new(usize::try_from(shares.window * 5 / 4).unwrap_or(usize::MAX));
+        let freed = Tight::new(usize::try_from(shares.window * 2).unwrap_or(usize::MAX));
         request.in_flight = request.in_flight.min(shares.in_flight);
         let schema = Arc::new(shown(&request));
         let progress = Arc::new(Progress::default());
