@@ -55,7 +55,7 @@ impl Shares {
     fn of(limit: u64, has_batch_rows: bool) -> Shares {
         // A group that cannot be held is fetched again for each of its parts, which takes memory too.
         let held = (limit / 4).max(LEAST_LIMIT_BYTES).min(limit / 2);
-        let window = limit / if has_batch_rows { 8 } else { 14 };
+        let window = limit / if has_batch_rows { 8 } else { 16 };
         Shares { window, held, pages: limit / 16, in_flight: limit / 16 }
     }
 }
