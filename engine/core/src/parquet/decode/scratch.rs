@@ -2,7 +2,7 @@
 //!
 //! Must not know: what lies in it.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use super::Refusal;
 use super::bits::Bits;
@@ -28,8 +28,8 @@ pub struct Scratch {
     pub has_dictionary: bool,
     /// Views of its strings point into memory that stays
     pub are_words_kept: bool,
-    /// The dictionary's values as the column holds them: of fixed width,
-    pub dictionary: Vec<u8>,
+    /// The dictionary's values as the column holds them: of fixed width, perhaps those that an earlier part made,
+    pub dictionary: Arc<Vec<u8>>,
     /// as views,
     pub views: Vec<[u8; VIEW_BYTES]>,
     /// or as places in its page,
@@ -67,6 +67,14 @@ impl Scratch {
         scratch
     }
 
+    /// Memory for a dictionary's values of fixed width: none that other parts read.
+    pub fn dictionary_mut(&mut self) -> &mut Vec<u8> {
+        if Arc::get_mut(&mut self.dictionary).is_none() {
+            self.dictionary = Arc::default();
+        }
+        Arc::make_mut(&mut self.dictionary)
+    }
+
     /// Dense spans, `present` of them, to those of the wanted rows; a null's is empty.
     pub fn place_spans(&mut self, rows: &PageRows, present: usize) {
         if present < rows.all {
@@ -82,6 +90,7 @@ impl Scratch {
 
     /// Keeps the buffers for another chunk.
     pub fn give_back(mut self: Box<Self>) {
+        self.dictionary_mut(); // what other parts read is theirs
         for buffer in [&mut self.page, &mut self.values, &mut self.rows, &mut self.words] {
             if buffer.capacity() > LARGEST_KEPT_BYTES {
                 *buffer = Vec::new();

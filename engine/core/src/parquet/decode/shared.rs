@@ -1,11 +1,12 @@
-//! Pages that several parts of one column chunk need: decompressed by the first, copied by the others.
+//! Pages that several parts of one column chunk need: decompressed by the first, copied by the others; and dictionaries of
+//! fixed width as the column holds their values, which all read.
 //!
 //! A row group that is decoded in parts has, in each column, pages with rows of two parts or more, and a dictionary that
 //! all of them need. Of each leaf column one such page and the dictionary are kept, as long as they fit into the bound;
 //! what does not, or comes too late, is decompressed again. Must not know: codecs, what pages hold.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The place of a dictionary among pages, which are known by their first row.
 pub(super) const DICTIONARY: usize = usize::MAX;
@@ -20,6 +21,7 @@ pub struct SharedPages {
 #[derive(Debug, Default)]
 struct Kept {
     pages: HashMap<(usize, bool), Page>,
+    tables: HashMap<usize, Arc<Vec<u8>>>,
     bytes: usize,
 }
 
@@ -53,6 +55,21 @@ impl SharedPages {
             kept.bytes -= length;
         }
         true
+    }
+
+    /// The values of a dictionary, if they are here.
+    pub(super) fn table(&self, leaf: usize) -> Option<Arc<Vec<u8>>> {
+        self.kept().tables.get(&leaf).cloned()
+    }
+
+    /// Keeps the values of a dictionary, as the column holds them.
+    pub(super) fn keep_table(&self, leaf: usize, values: &Arc<Vec<u8>>) {
+        let mut kept = self.kept();
+        let bytes = kept.bytes + values.capacity();
+        if bytes <= self.most_bytes && !kept.tables.contains_key(&leaf) {
+            kept.bytes = bytes;
+            kept.tables.insert(leaf, Arc::clone(values));
+        }
     }
 
     /// Keeps a copy of a page's body instead of an earlier page of its column.
@@ -94,5 +111,11 @@ mod tests {
         assert!(!pages.copy(1, 200, &mut found, true), "nobody needed it any more");
         pages.keep(2, 100, &[3; 4]);
         assert!(pages.copy(2, 100, &mut found, false));
+        let values = |byte: u8, length: usize| Arc::new(vec![byte; length]);
+        pages.keep_table(1, &values(1, 3));
+        assert!(pages.table(1).is_none(), "it does not fit");
+        pages.keep_table(1, &values(2, 2));
+        pages.keep_table(1, &values(3, 0));
+        assert_eq!(pages.table(1).unwrap()[..], [2; 2], "the first one stays");
     }
 }

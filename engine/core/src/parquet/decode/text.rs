@@ -77,9 +77,10 @@ impl Decoder {
                 }
             }
             PartStore::Codes { categories, .. } => {
-                self.scratch.dictionary.clear();
-                let strings = self.scratch.spans.iter().map(|span| span.of(&memory));
-                categories.encode(strings, &mut self.scratch.dictionary)?;
+                let mut codes = std::mem::take(self.scratch.dictionary_mut());
+                codes.clear();
+                categories.encode(self.scratch.spans.iter().map(|span| span.of(&memory)), &mut codes)?;
+                *self.scratch.dictionary_mut() = codes;
             }
             _ => self.scratch.dictionary_spans.clone_from(&self.scratch.spans),
         }

@@ -178,12 +178,19 @@ impl Decoder {
             Values::Strings { utf8 } => return self.words(page, utf8),
             Values::Boolean => return Err(Refusal::Unsupported),
         };
+        if let Some(table) = self.shared.as_ref().and_then(|(pages, leaf)| pages.table(*leaf)) {
+            (self.scratch.dictionary, self.scratch.has_dictionary) = (table, true);
+            return Ok(());
+        }
         let mut memory = std::mem::take(&mut self.scratch.page);
         let bytes = sized(&mut memory, page.uncompressed)?;
-        self.decompress_dictionary(page, bytes)?;
-        fixed::dictionary(convert, bytes, page.values, &mut self.scratch.dictionary)?;
+        codec::decompress(self.chunk.codec, page.body, bytes)?;
+        fixed::dictionary(convert, bytes, page.values, self.scratch.dictionary_mut())?;
         self.scratch.page = memory;
         self.scratch.has_dictionary = true;
+        if let Some((pages, leaf)) = &self.shared {
+            pages.keep_table(*leaf, &self.scratch.dictionary);
+        }
         Ok(())
     }
 
@@ -252,7 +259,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Decompresses a dictionary page, which every part needs.
+    /// Decompresses a dictionary page of strings, which other parts need too.
     pub(super) fn decompress_dictionary(&self, page: &Page<'_>, bytes: &mut [u8]) -> Result<(), Refusal> {
         let Some((pages, leaf)) = &self.shared else { return codec::decompress(self.chunk.codec, page.body, bytes) };
         if !pages.copy(*leaf, DICTIONARY, bytes, false) {
