@@ -40,8 +40,10 @@ const LEAST_LIMIT_BYTES: u64 = 32 << 20;
 /// How the limit is shared out. What is not given away is for what a stream takes whatever it loads (pages in decoders,
 /// footers, threads' own memory: some 50 MiB), and for strings that were estimated too low.
 struct Shares {
-    /// Each of [`WINDOWS`] windows, and as much freed memory that waits for the next one
+    /// Each of [`WINDOWS`] windows
     window: u64,
+    /// Memory that windows left and that waits for the next one
+    freed: u64,
     /// Chunks of row groups that are decoded in several parts
     held: u64,
     /// Pages that the parts of such a row group share
@@ -56,7 +58,7 @@ impl Shares {
         // A group that cannot be held is fetched again for each of its parts, which takes memory too.
         let held = (limit / 4).max(LEAST_LIMIT_BYTES).min(limit / 2);
         let window = limit / if has_batch_rows { 8 } else { 16 };
-        Shares { window, held, pages: limit / 16, in_flight: limit / 16 }
+        Shares { window, freed: limit / 8, held, pages: limit / 16, in_flight: limit / 16 }
     }
 }
 
@@ -121,7 +123,7 @@ impl Stream {
             return Err(Error::new(Kind::InvalidArgument, message).hint("memory_limit=256 << 20 keeps a network busy"));
         }
         let shares = Shares::of(limit, batch_rows.is_some());
-        let freed = Tight::new(usize::try_from(shares.window * 2).unwrap_or(usize::MAX));
+        let freed = Tight::new(usize::try_from(shares.freed).unwrap_or(usize::MAX));
         request.in_flight = request.in_flight.min(shares.in_flight);
         let schema = Arc::new(shown(&request));
         let progress = Arc::new(Progress::default());
