@@ -70,5 +70,4 @@ def test_the_peak_is_within_the_limit(warehouse: Warehouse, large: Any, memory_l
     found = json.loads(done.stdout)
     assert found["rows"] == ROWS
     assert found["sizes"] > 250 << 20, "larger than any limit here"
-    print("PEAK", strings, memory_limit >> 20, found["peak"] >> 20)
     assert found["peak"] < memory_limit

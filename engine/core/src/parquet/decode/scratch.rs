@@ -18,7 +18,7 @@ const LARGEST_KEPT_BYTES: usize = 16 << 20;
 /// Buffers whose contents mean nothing from one page to the next, but for the dictionary's.
 #[derive(Default)]
 pub struct Scratch {
-    /// A page, decompressed
+    /// A page, decompressed: there while pages are decoded, not while their decoder waits for bytes
     pub page: Vec<u8>,
     /// Dense values on their way
     pub values: Vec<u8>,
@@ -56,6 +56,8 @@ pub struct Scratch {
 #[allow(clippy::vec_box)] // a box is moved, not the buffers' headers
 static KEPT: Mutex<Vec<Box<Scratch>>> = Mutex::new(Vec::new());
 const MOST_KEPT: usize = 8;
+/// Memory for a page, of which no more are needed than there are cores.
+static PAGES: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
 
 impl Scratch {
     /// Buffers that were used before, or new ones.
@@ -65,6 +67,22 @@ impl Scratch {
         let mut scratch = kept.unwrap_or_default();
         scratch.has_dictionary = false;
         scratch
+    }
+
+    /// Has memory for a page from now on.
+    pub fn take_page(&mut self) {
+        self.page = PAGES.try_lock().ok().and_then(|mut pages| pages.pop()).unwrap_or_default();
+    }
+
+    /// Gives it to the next decoder that has bytes.
+    pub fn give_page(&mut self) {
+        let page = std::mem::take(&mut self.page);
+        if page.capacity() <= LARGEST_KEPT_BYTES
+            && let Ok(mut pages) = PAGES.try_lock()
+            && pages.len() < MOST_KEPT
+        {
+            pages.push(page);
+        }
     }
 
     /// Memory for a dictionary's values of fixed width: none that other parts read.
@@ -91,7 +109,7 @@ impl Scratch {
     /// Keeps the buffers for another chunk.
     pub fn give_back(mut self: Box<Self>) {
         self.dictionary_mut(); // what other parts read is theirs
-        for buffer in [&mut self.page, &mut self.values, &mut self.rows, &mut self.words] {
+        for buffer in [&mut self.values, &mut self.rows, &mut self.words] {
             if buffer.capacity() > LARGEST_KEPT_BYTES {
                 *buffer = Vec::new();
             }
@@ -108,7 +126,7 @@ impl Scratch {
 pub fn sized(buffer: &mut Vec<u8>, length: usize) -> Result<&mut [u8], Refusal> {
     if buffer.len() < length {
         let refused = |_| Error::new(Kind::MemoryLimit, format!("the system refused {length} bytes for a page"));
-        buffer.try_reserve(length - buffer.len()).map_err(refused)?;
+        buffer.try_reserve_exact(length - buffer.len()).map_err(refused)?;
         buffer.resize(length, 0);
     }
     Ok(buffer.get_mut(..length).unwrap_or_default())

@@ -80,7 +80,14 @@ impl Decoder {
     }
 
     /// Decodes what is whole in the next bytes of the chunk, and keeps the beginning of what is not.
-    pub fn feed(&mut self, mut bytes: &[u8], is_last: bool, cancel: &Cancel) -> Result<(), Refusal> {
+    pub fn feed(&mut self, bytes: &[u8], is_last: bool, cancel: &Cancel) -> Result<(), Refusal> {
+        self.scratch.take_page();
+        let fed = self.pages(bytes, is_last, cancel);
+        self.scratch.give_page();
+        fed
+    }
+
+    fn pages(&mut self, mut bytes: &[u8], is_last: bool, cancel: &Cancel) -> Result<(), Refusal> {
         let mut carry = std::mem::take(&mut self.carry);
         while !carry.is_empty() {
             let needed = match page::first(&carry, is_last && bytes.is_empty())? {
