@@ -118,6 +118,31 @@ def test_batches_of_a_filter_and_a_limit_are_exact(
         assert {len(frame) for frame in frames[:-1]} <= {batch_rows}
 
 
+@pytest.mark.parametrize("filter", [None, "few < 50", "id < 90000"])
+@pytest.mark.parametrize("strings", ["view", "large_string"])
+def test_windows_end_where_pages_begin(warehouse: Warehouse, filter: str | None, strings: str) -> None:
+    """Of one row group with pages of 20,000 rows, a dictionary that every page needs, and one that only the first do."""
+    random = numpy.random.default_rng(8)
+    numbers = random.permutation(400_000)
+    whole = pyarrow.table(
+        {
+            "id": numbers,
+            "few": random.integers(0, 100, len(numbers)),
+            "code": numpy.array(["AB", "a code that is long"])[random.integers(0, 2, len(numbers))],
+            "text": [f"a text of its own {number}" for number in numbers.tolist()],
+        }
+    )
+    created = warehouse.create(whole.schema)
+    warehouse.table(created).append(whole)  # our writer's pages are of 20,000 rows
+    plan = warehouse.table(created).scan(filter)
+    frames = list(plan.batches(LIMIT, strings=strings))
+    assert joined(frames).equals(pyarrow.table(plan.load(strings=strings)))
+    if not filter:
+        counts = [len(frame) for frame in frames]
+        assert len(counts) > 3
+        assert all(count % 20_000 == 0 for count in counts), counts
+
+
 def test_columns_of_batches(plan: ScanPlan) -> None:
     with plan.batches(columns=["text", "place.x"]) as batches:
         assert batches.schema == ["text", "place"]
