@@ -35,7 +35,7 @@ struct Pool {
     bounds: Vec<usize>,
 }
 
-/// Whether there is a [`Tight`]
+/// Whether there is a [`Tight`], for those who have not the pool's lock
 static IS_TIGHT: AtomicBool = AtomicBool::new(false);
 
 static POOL: Mutex<Pool> = Mutex::new(Pool { waiting: Vec::new(), bytes: 0, bounds: Vec::new() });

@@ -37,19 +37,16 @@ impl Group {
     /// Where pages begin, if its chunks are held: how many rows it keeps before them -> bytes of the chunks of which one
     /// begins there.
     pub fn page_begins(&self) -> BTreeMap<usize, u64> {
-        let begins = self.held.iter().flat_map(|held| &held.begins);
-        let (mut row, mut before) = (0, 0);
-        let kept = begins.map(|(begin, bytes)| {
+        let (mut begins, mut row, mut before) = (BTreeMap::new(), 0, 0);
+        for (begin, bytes) in self.held.iter().flat_map(|held| &held.begins) {
             before += match &self.kept {
                 Some(kept) => kept.mask.slice(row, begin - row).count_set_bits(),
                 None => begin - row,
             };
             row = *begin;
-            (before, *bytes)
-        });
-        let mut summed = BTreeMap::new();
-        kept.for_each(|(row, bytes)| *summed.entry(row).or_default() += bytes);
-        summed
+            *begins.entry(before).or_default() += bytes;
+        }
+        begins
     }
 }
 

@@ -85,14 +85,6 @@ impl Scratch {
         }
     }
 
-    /// Memory for a dictionary's values of fixed width: none that other parts read.
-    pub fn dictionary_mut(&mut self) -> &mut Vec<u8> {
-        if Arc::get_mut(&mut self.dictionary).is_none() {
-            self.dictionary = Arc::default();
-        }
-        Arc::make_mut(&mut self.dictionary)
-    }
-
     /// Dense spans, `present` of them, to those of the wanted rows; a null's is empty.
     pub fn place_spans(&mut self, rows: &PageRows, present: usize) {
         if present < rows.all {
@@ -108,7 +100,7 @@ impl Scratch {
 
     /// Keeps the buffers for another chunk.
     pub fn give_back(mut self: Box<Self>) {
-        self.dictionary_mut(); // what other parts read is theirs
+        unshared(&mut self.dictionary);
         for buffer in [&mut self.values, &mut self.rows, &mut self.words] {
             if buffer.capacity() > LARGEST_KEPT_BYTES {
                 *buffer = Vec::new();
@@ -120,6 +112,14 @@ impl Scratch {
             kept.push(self);
         }
     }
+}
+
+/// A dictionary's memory, to be written: new memory where other parts read what is there.
+pub fn unshared(dictionary: &mut Arc<Vec<u8>>) -> &mut Vec<u8> {
+    if Arc::get_mut(dictionary).is_none() {
+        *dictionary = Arc::default();
+    }
+    Arc::make_mut(dictionary)
 }
 
 /// The first `length` bytes of a buffer that grows where it is too small; what they hold means nothing.

@@ -7,7 +7,7 @@
 use super::delta::Prefixed;
 use super::page::{Encoding, Page};
 use super::positions::{look_up_values, pick};
-use super::scratch::sized;
+use super::scratch::{sized, unshared};
 use super::strings::{self, PADDING, Span};
 use super::walk::{CODES, Decoder, PageRows, body_length};
 use super::{Refusal, no_dictionary, spread, too_many};
@@ -77,10 +77,9 @@ impl Decoder {
                 }
             }
             PartStore::Codes { categories, .. } => {
-                let mut codes = std::mem::take(self.scratch.dictionary_mut());
+                let codes = unshared(&mut self.scratch.dictionary);
                 codes.clear();
-                categories.encode(self.scratch.spans.iter().map(|span| span.of(&memory)), &mut codes)?;
-                *self.scratch.dictionary_mut() = codes;
+                categories.encode(self.scratch.spans.iter().map(|span| span.of(&memory)), codes)?;
             }
             _ => self.scratch.dictionary_spans.clone_from(&self.scratch.spans),
         }

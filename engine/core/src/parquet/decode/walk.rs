@@ -11,7 +11,7 @@ use super::bits::{self, Bits, extract};
 use super::fixed::{self, Convert};
 use super::lists::{self, Lists};
 use super::page::{self, Encoding, Found, Kind as PageKind, Page};
-use super::scratch::{Scratch, sized};
+use super::scratch::{Scratch, sized, unshared};
 use super::shared::{DICTIONARY, SharedPages};
 use super::{Chunk, Opened, Plan, Refusal, Values, codec, levels, short, spread, too_many};
 use crate::parquet::columns::categories::CODE_BYTES;
@@ -192,7 +192,7 @@ impl Decoder {
         let mut memory = std::mem::take(&mut self.scratch.page);
         let bytes = sized(&mut memory, page.uncompressed)?;
         codec::decompress(self.chunk.codec, page.body, bytes)?;
-        fixed::dictionary(convert, bytes, page.values, self.scratch.dictionary_mut())?;
+        fixed::dictionary(convert, bytes, page.values, unshared(&mut self.scratch.dictionary))?;
         self.scratch.page = memory;
         self.scratch.has_dictionary = true;
         if let Some((pages, leaf)) = &self.shared {
